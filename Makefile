@@ -1,0 +1,58 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+WORKERS ?= 2
+COVERAGE := 95
+DEBIAN_PACKAGES := strace chromium
+
+.PHONY: help install demo test lint faults mutants system pins clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## make .venv with the pinned packages, dev tools included (PYTHON=... picks another Python)
+	@:
+
+$(STAMP): pyproject.toml constraints.txt .ci/install
+	@.ci/install
+
+demo: ## play the story end to end through real processes (ARGS=--once: check each step and exit)
+	@echo "Membrane demo: about two minutes in all, and one more the first time, for the install."
+	@$(MAKE) --no-print-directory install
+	@$(BIN)/membrane demo $(ARGS)
+
+test: install lint ## everything that must be green: lint, types, imports, tests, coverage of membrane/
+	$(BIN)/pytest -n $(WORKERS) --cov --cov-fail-under=$(COVERAGE)
+
+lint: install ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+faults: install ## the long fault suites: kills, fsync under strace, corruption
+	$(BIN)/pytest -m faults
+
+mutants: install ## mutation tests of the precedence table and the due times: no survivor is let through
+	@rm -rf mutants
+	$(BIN)/mutmut run
+	@$(BIN)/mutmut results | { ! grep ': '; }
+
+system: ## install the Debian packages that some tests want (as root)
+	@if dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1; then exit 0; \
+	elif [[ $$(id -u) -ne 0 ]]; then \
+		echo "make system: root is required to install $(DEBIAN_PACKAGES); run it with sudo." >&2; exit 1; \
+	else apt-get update -q && apt-get install -qy --no-install-recommends $(DEBIAN_PACKAGES); fi
+
+pins: ## resolve the dependencies anew into constraints*.txt (needs uv)
+	@for part in "constraints.txt --all-extras" "constraints-serve.txt"; do \
+		uv pip compile pyproject.toml --output-file $$part --upgrade --quiet --python-version 3.11 \
+			--generate-hashes --no-header --no-emit-index-url --no-emit-find-links || exit; \
+	done
+
+clean: ## remove what the tools leave behind; .venv stays
+	rm -rf mutants build *.egg-info .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,177 @@
+"""Every command, its options and an example. What runs it is named, not imported: see `cli.main`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final
+
+from cli.options import CommandParser, moment, one_of, path, share, whole
+
+DEFAULT_DATA: Final = "membrane-data"
+DEFAULT_PORT: Final = 8080
+_NAMED: Final = str
+
+Commands = Any  # argparse keeps the type of subparsers to itself
+
+
+def build_parser() -> CommandParser:
+    """The parser of `membrane`; the environment is read when it is built."""
+    parser = CommandParser(
+        prog="membrane",
+        description="Tells each department, before it acts, whether it may contact a customer, and why.",
+        epilog="example: membrane up --data ./shop --port 8080\n"
+        "Each option can also be given as MEMBRANE_<NAME>; the flag wins.\n"
+        "Exit codes: 0 done, 1 a check failed or a mistake of yours, 2 usage, 3 another writer, 4 unhealthy, "
+        "130 Ctrl-C.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_services(commands)
+    _add_signals(commands)
+    _add_questions(commands)
+    _add_stores(commands)
+    return parser
+
+
+def _command(commands: Commands, name: str, handler: str, text: str, example: str) -> CommandParser:
+    parser: CommandParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+    parser.set_defaults(handler=handler, parent_pid=None)
+    parser.switch("--json", "answer in JSON")
+    return parser
+
+
+def _group(commands: Commands, name: str, text: str) -> Commands:
+    parser: CommandParser = commands.add_parser(name, help=text, description=text)
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _add_services(commands: Commands) -> None:
+    up = _command(
+        commands, "up", "cli.services:up", "Runs the whole service on one data directory.",
+        "membrane up --data ./shop --port 8080 --clock wall",
+    )  # fmt: skip
+    serve = _command(
+        commands, "serve", "cli.services:serve", "Runs the decision API alone.", "membrane serve --data ./shop"
+    )
+    stream = _command(
+        commands, "stream", "cli.services:stream", "Runs the stream alone: from the log to customer records.",
+        "membrane stream --data ./shop --runner plain",
+    )  # fmt: skip
+    for parser in (up, serve, stream):
+        _data(parser)
+        parser.option("--partitions", whole(1, 256), "partitions of the log, fixed when DATA is made", metavar="N")
+        parser.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
+    for parser in (up, serve):
+        _api_options(parser)
+    for parser in (up, stream):
+        parser.option("--runner", one_of("bytewax", "plain"), "what drives the stream", default="bytewax")
+        parser.option("--batch", whole(1, 100_000), "most signals in one commit", default=512, metavar="N")
+    up.option("--go-live", moment, "signals before TIME build state but cause nothing", metavar="TIME")
+    stream.switch("--takeover", "take over from a writer that hangs")
+    stream.option("--share", share, "which share of the partitions is ours, of how many", default="0/1", metavar="I/N")
+
+
+def _api_options(parser: CommandParser) -> None:
+    parser.option("--host", _NAMED, "address to listen on", default="127.0.0.1")
+    parser.option("--port", whole(0, 65535), "port to listen on; 0 picks a free one", default=DEFAULT_PORT, metavar="N")
+    parser.option("--clock", one_of("wall", "signals"), "what moves time", default="wall")
+    parser.option("--principles", path, "principle file to put in force", metavar="FILE")
+    parser.option("--models", path, "folder of model bundles to put in force", metavar="DIR")
+    parser.option("--keys", path, "keys file; without one only loopback is served", metavar="FILE")
+
+
+def _add_signals(commands: Commands) -> None:
+    replay = _command(
+        commands, "replay", "cli.replay:replay", "Sends a file of signals (a CloudEvent a line).",
+        "membrane replay signals.ndjson --url http://127.0.0.1:8080",
+    )  # fmt: skip
+    replay.add_argument("file", metavar="FILE", help="NDJSON file, - for standard input")
+    _target(replay)
+    replay.option("--clock", one_of("wall", "signals"), "what moves time, with --data", default="wall")
+    replay.option("--rate", whole(1), "at most so many signals a second", metavar="N")
+    _progress(replay)
+    dataset = _group(commands, "dataset", "Turns a public data set into signals.")
+    uci = _command(
+        dataset, "uci_incidents", "cli.datasets:uci_incidents", "Writes uci_incidents as signals.",
+        "membrane dataset uci_incidents --from ./uci_incidents --out uci.ndjson",
+    )  # fmt: skip
+    uci.option("--from", path, "folder of the data set", metavar="DIR", required=True)
+    uci.option("--out", path, "file to write", metavar="FILE", required=True)
+    _progress(uci)
+    simulate = _command(
+        commands, "simulate-customers", "cli.datasets:simulate_customers",
+        "Writes the signals of simulated customers, and the truth behind them.",
+        "membrane simulate-customers --customers 2000 --days 30 --seed 7 --out sim.ndjson --truth truth.ndjson",
+    )  # fmt: skip
+    simulate.option("--customers", whole(1), "how many customers", metavar="N", required=True)
+    simulate.option("--days", whole(1, 3650), "how many days", metavar="D", required=True)
+    simulate.option("--seed", whole(0), "the same seed gives the same bytes", metavar="S", default=0)
+    simulate.option("--start", moment, "when it begins, a whole hour", metavar="TIME", default="2026-01-01T00:00:00Z")
+    simulate.option("--out", path, "file for the signals", metavar="FILE", required=True)
+    simulate.option("--truth", path, "file for the truth", metavar="FILE", required=True)
+    _progress(simulate)
+
+
+def _add_questions(commands: Commands) -> None:
+    decide = _command(
+        commands, "decide", "cli.decide:decide",
+        "Asks whether a customer may be contacted; without --customer the request is read as JSON from standard input.",
+        "membrane decide --customer c-42 --domain marketing --kind upsell --channel email --url http://127.0.0.1:8080",
+    )  # fmt: skip
+    _target(decide)
+    for name in ("customer", "domain", "kind", "channel"):
+        decide.option(f"--{name}", _NAMED, f"the {name}")
+    decide.option("--language", one_of("en", "es"), "language of the reasons", metavar="LANG")
+    decide.option("--clock", one_of("wall", "signals"), "what time it is, with --data", default="wall")
+    principles = _group(commands, "principles", "Checks and tests principle files.")
+    for name, handler, text in (
+        ("check", "cli.principles:check", "Shows every fault of a principle file."),
+        ("test", "cli.principles:test", "Runs the tests inside a principle file."),
+    ):
+        parser = _command(principles, name, handler, text, f"membrane principles {name} etiquette.yaml")
+        parser.add_argument("file", type=path, metavar="FILE", help="principle file")
+    demo = _command(
+        commands, "demo", "cli.demo:demo",
+        "Plays the story of a shop in crisis through real processes, and 2,000 simulated customers beside it.",
+        "membrane demo --once",
+    )  # fmt: skip
+    demo.switch("--once", "check every step and exit")
+    demo.option("--lang", one_of("es", "en", "both"), "language of the reasons", default="both")
+    demo.option("--customers", whole(1, 100_000), "how many simulated customers", default=2000, metavar="N")
+
+
+def _add_stores(commands: Commands) -> None:
+    models = _group(commands, "models", "Looks at model bundles.")
+    for group, name, handler, text in (
+        (models, "list", "cli.stores:list_models", "Lists the installed models and which are in force."),
+        (commands, "rebuild", "cli.stores:rebuild", "Makes the customer records anew from the log."),
+        (commands, "digest", "cli.stores:digest", "Says in two hashes what the records and the outbox hold."),
+        (commands, "doctor", "cli.doctor:doctor", "Says what is wrong with a data directory, and what to do."),
+    ):
+        full_name = "models list" if group is models else name
+        parser = _command(group, name, handler, text, f"membrane {full_name} --data ./shop")
+        _data(parser)
+        if name == "rebuild":
+            _progress(parser)
+    letters = _group(commands, "dead-letters", "Looks at signals that were set aside.")
+    listing = _command(
+        letters, "list", "cli.stores:list_dead_letters", "Lists the signals that were set aside, newest first.",
+        "membrane dead-letters list --data ./shop --limit 20",
+    )  # fmt: skip
+    _data(listing)
+    listing.option("--limit", whole(1, 100_000), "how many", default=100, metavar="N")
+    listing.option("--before", whole(1), "only those before this number", metavar="SEQ")
+
+
+def _data(parser: CommandParser) -> None:
+    parser.option("--data", path, "data directory", default=DEFAULT_DATA, metavar="DIR")
+
+
+def _target(parser: CommandParser) -> None:
+    parser.option("--url", _NAMED, "a running API", metavar="URL")
+    parser.option("--key", _NAMED, "key of that API", metavar="KEY")
+    parser.option("--data", path, "a data directory instead of an API", metavar="DIR")
+    parser.option("--tenant", _NAMED, "whose signals, with --data", default="default")
+
+
+def _progress(parser: CommandParser) -> None:
+    parser.switch("--progress", "show progress although standard error is no terminal")

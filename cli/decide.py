@@ -1,0 +1,129 @@
+"""`membrane decide`: one decision from the command line, by an API or straight from a data directory."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from cli.client import ApiClient, Reply, detail_of
+from cli.exits import DONE
+from cli.output import print_json, say
+from cli.replay import chosen_url
+from membrane.errors import StoreUnavailable, UsageError
+
+PATH: Final = "/v1/decisions"
+_NAMES: Final = ("customer", "domain", "kind", "channel")
+_REFUSED: Final = 400
+_UNAVAILABLE: Final = 503
+
+
+def decide(args: argparse.Namespace) -> int:
+    """Asks and prints the answer."""
+    url = chosen_url(args)
+    body = json.dumps(request(args)).encode()
+    if url is not None:
+        with ApiClient(url, args.key) as client:
+            answer = client.post(PATH, body)
+    else:
+        answer = _answer(asyncio.run(_ask_directory(args, body)))
+    if args.json:
+        print_json(answer)
+    else:
+        for line in lines(answer):
+            say(line)
+    return DONE
+
+
+def request(args: argparse.Namespace) -> Any:
+    """The request that the options describe, or the one on standard input."""
+    given = {name: getattr(args, name) for name in _NAMES if getattr(args, name) is not None}
+    if not given:
+        return _from_standard_input()
+    missing = [f"--{name}" for name in _NAMES if name not in given]
+    if missing:
+        raise UsageError(f"decide: {', '.join(missing)} required beside {', '.join(f'--{name}' for name in given)}")
+    candidate = {"id": f"{given['domain']}-{given['kind']}", **{name: given[name] for name in _NAMES[1:]}}
+    language = {} if args.language is None else {"language": args.language}
+    return {"customer": given["customer"], "candidates": [candidate], **language}
+
+
+def _from_standard_input() -> Any:
+    try:
+        return json.load(sys.stdin)
+    except ValueError as error:
+        raise UsageError(f"decide: --customer or a JSON request on standard input is required: {error}") from error
+
+
+def lines(answer: dict[str, Any]) -> list[str]:
+    """The answer for people: one block a candidate."""
+    stage = answer["stage"]["name"] if answer["stage"] else "no stage"
+    shown = [f"{answer['customer']}: {answer['lifecycle']}, {stage}, judged at {answer['at']}"]
+    for verdict in answer["verdicts"]:
+        shown.append(f"{verdict['candidate']}: {verdict['verdict']}")
+        shown += [f"  {reason['source']} {reason['id']}: {reason['text']}" for reason in verdict["reasons"]]
+        if verdict["until"]:
+            shown.append(f"  until {verdict['until']}")
+        shown += [f"  unless {text}" for text in unless_texts(verdict)]
+        shown += [f"  with {json.dumps(change['set'], ensure_ascii=False)}" for change in verdict["modifications"]]
+    shown += [
+        f"owed: {owed['kind']} by {owed['owner']}, due {owed['due']} ({owed['state']})" for owed in answer["owed"]
+    ]
+    if answer["state"]["degraded"]:
+        shown.append(f"degraded: {', '.join(answer['state']['degraded'])}")
+    return shown
+
+
+def unless_texts(verdict: dict[str, Any]) -> list[str]:
+    """What would change a verdict, in words."""
+    sets = verdict["unless"]["any"] if verdict["unless"] else []
+    return [
+        " and ".join(f"{one['fact']} were {' or '.join(_text(value) for value in one['would_be'])}" for one in changes)
+        for changes in sets
+    ]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+async def _ask_directory(args: argparse.Namespace, body: bytes) -> Reply:
+    """Asks the route itself, over the stores of a directory and without a server."""
+    from serving.app import create_app
+    from serving.config import ServeConfig
+    from serving.services import Services
+    from storage.directory import DataDir
+
+    data: Path = DataDir.existing(args.data).path
+    services = Services.open(ServeConfig(data=data, clock=args.clock))
+    try:
+        return await call(create_app(services), PATH, body)
+    finally:
+        services.close()
+
+
+async def call(app: Any, path: str, body: bytes) -> Reply:
+    """One POST to an ASGI app."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+    return Reply(sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]))
+
+
+def _answer(reply: Reply) -> Any:
+    if reply.status == _UNAVAILABLE:
+        raise StoreUnavailable(detail_of(reply))
+    if reply.status >= _REFUSED:
+        raise UsageError(detail_of(reply))
+    return reply.json()

@@ -1,0 +1,120 @@
+"""Options of commands: each can also be given as `MEMBRANE_<NAME>`, and the flag wins."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from membrane.times import parse_time
+
+VARIABLE_PREFIX: Final = "MEMBRANE_"
+_TRUE: Final = frozenset({"1", "true", "yes", "on"})
+_FALSE: Final = frozenset({"", "0", "false", "no", "off"})
+
+Converter = Callable[[str], Any]
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose options read their defaults from the environment."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
+
+    def option(
+        self,
+        flag: str,
+        convert: Converter,
+        text: str,
+        *,
+        default: object = None,
+        metavar: str | None = None,
+        required: bool = False,
+    ) -> None:
+        """An option with a value. A default that is text is converted like a value that was given."""
+        variable = environment_name(flag)
+        given = os.environ.get(variable)
+        self.add_argument(
+            flag,
+            type=convert,
+            default=default if given is None else given,
+            metavar=metavar or flag.lstrip("-").upper(),
+            required=required and given is None,
+            help=f"{text}{_default_text(default)} [{variable}]",
+        )
+
+    def switch(self, flag: str, text: str) -> None:
+        """An option without a value."""
+        variable = environment_name(flag)
+        given = os.environ.get(variable, "").lower()
+        if given not in _TRUE | _FALSE:
+            self.error(f"{variable}: must be 1 or 0, came {given!r}")
+        self.add_argument(flag, action="store_true", default=given in _TRUE, help=f"{text} [{variable}]")
+
+
+def environment_name(flag: str) -> str:
+    """The variable that stands for a flag.
+
+    >>> environment_name("--go-live")
+    'MEMBRANE_GO_LIVE'
+    """
+    return VARIABLE_PREFIX + flag.lstrip("-").replace("-", "_").upper()
+
+
+def came_from_environment(flag: str, value: object) -> bool:
+    """Whether the value of a flag is the one in the environment (and so yields to another flag)."""
+    return os.environ.get(environment_name(flag)) == str(value)
+
+
+def one_of(*choices: str) -> Converter:
+    """One of some words."""
+
+    def convert(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(f"must be {' or '.join(choices)}, came {text!r}")
+        return text
+
+    return convert
+
+
+def whole(least: int, most: int = 2**31 - 1) -> Converter:
+    """A whole number between two bounds, ends included."""
+
+    def convert(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, came {text!r}")
+        return number
+
+    return convert
+
+
+def moment(text: str) -> int:
+    """An RFC 3339 time, in epoch milliseconds."""
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be RFC 3339 with an offset, such as 2026-11-23T00:00:00Z, came {text!r}"
+        ) from error
+
+
+def share(text: str) -> tuple[int, int]:
+    """`I/N`: the I-th (from 0) of N processes.
+
+    >>> share("1/2")
+    (1, 2)
+    """
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise argparse.ArgumentTypeError(f"must be I/N with I from 0 to N-1, such as 0/2, came {text!r}")
+    return int(index), int(count)
+
+
+path: Final[Converter] = Path
+
+
+def _default_text(default: object) -> str:
+    return "" if default is None else f" (default {default})"

@@ -1,0 +1,142 @@
+"""What a data directory needs before its processes start: principles, models and settings, each by a revision record.
+
+A set that cannot be put in force ends the first start; later the last good one stays, and a warning says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+import models
+from membrane.errors import InvalidBundle, InvalidPrinciples, UsageError
+from membrane.ports import RecordKind
+from membrane.times import format_time
+from models.bundle import MANIFEST, Bundle, read_bundle
+from storage.directory import DataDir
+from storage.documents import MAX_BYTES
+from storage.log import SignalLog
+from storage.principles import PrincipleFiles
+
+SEED_BUNDLES: Final = Path(models.__file__).parent / "seed"
+_PRINCIPLES: Final = "principles"
+_SETTINGS: Final = "settings"
+
+
+class Wishes(Protocol):
+    """What the person who starts the service asks for; None leaves what is in force, or what we ship."""
+
+    partitions: int | None
+    principles: Path | None
+    models: Path | None
+    go_live: int | None
+
+
+def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:
+    """Makes or opens the directory and puts in force what is asked for; warnings about what was not.
+
+    Raises UsageError, StoreRefused, StoreUnavailable; InvalidPrinciples or InvalidBundle when nothing is in force yet.
+    """
+    directory = DataDir.open(data, wishes.partitions)
+    log = SignalLog(directory)
+    try:
+        warnings = [*_put_principles(wishes.principles, log, directory, now_ms)]
+        warnings += _put_models(wishes.models, log, directory, now_ms)
+        if wishes.go_live is not None:
+            _put_go_live(wishes.go_live, log, now_ms)
+    finally:
+        log.close()
+    return warnings
+
+
+def read_principle_file(path: Path) -> bytes:
+    """The bytes of a principle file, of which no more are read than one may have. UsageError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: a principle file was required: {error.strerror}") from error
+
+
+def _put_principles(path: Path | None, log: SignalLog, directory: DataDir, now_ms: int) -> Iterator[str]:
+    latest = log.revisions().get(_PRINCIPLES)
+    if path is None and latest is not None:
+        return
+    # The condition engine is loaded only when there is something to compile.
+    from serving.principle_sets import DEFAULT_PACK, propose
+    from serving.problems import Problem
+
+    path = path or DEFAULT_PACK
+    data = read_principle_file(path)
+    if latest is not None and latest["digest"] == sha256(data).hexdigest():
+        return
+    try:
+        files = PrincipleFiles(directory.principles_path)
+        propose(data, log, files, now_ms, force=False, file=str(path))
+    except (InvalidPrinciples, Problem) as error:
+        if latest is None:
+            raise
+        yield f"{error}\n{path} is not in force; the last good revision, {latest['revision']}, stays"
+
+
+def _put_models(folder: Path | None, log: SignalLog, directory: DataDir, now_ms: int) -> Iterator[str]:
+    latest = log.revisions()
+    if folder is None and not any(name in latest for name in ("stage_model", "churn_model")):
+        try:
+            _install(SEED_BUNDLES, log, directory, now_ms)
+        except InvalidBundle as error:
+            yield f"{error}\nthe model that ships is not in force: stages go by rules only"
+    elif folder is not None:
+        try:
+            _install(folder, log, directory, now_ms)
+        except InvalidBundle as error:
+            if "stage_model" not in latest:
+                raise
+            yield f"{error}\n{folder} is not in force; the last good models stay"
+
+
+def _install(folder: Path, log: SignalLog, directory: DataDir, now_ms: int) -> None:
+    """Puts every bundle of a folder in force; all of them are checked before the first one is."""
+    latest = log.revisions()
+    found = {f"{bundle.manifest.kind}_model": (source, bundle) for source, bundle in _bundles(folder)}
+    wanted = {kind: pair for kind, pair in found.items() if latest.get(kind, {}).get("digest") != pair[1].digest}
+    if not wanted:
+        return
+    from membrane.features import fingerprint
+    from models.registry import Registry
+    from models.scorer import load_bundle
+
+    for _, bundle in wanted.values():
+        load_bundle(bundle, bundle.manifest.kind, fingerprint())
+    for kind, (source, bundle) in wanted.items():
+        Registry(directory.models_path).install(source)
+        _append(log, kind, bundle.manifest.revision, bundle.digest, now_ms)
+
+
+def _bundles(folder: Path) -> list[tuple[Path, Bundle]]:
+    if not folder.is_dir():
+        if folder == SEED_BUNDLES:
+            return []
+        raise UsageError(f"--models {folder}: a folder of model bundles was required")
+    sources = sorted(manifest.parent for manifest in folder.glob(f"*/{MANIFEST}"))
+    bundles = [(source, read_bundle(source)) for source in sources]
+    kinds = [bundle.manifest.kind for _, bundle in bundles]
+    if len(set(kinds)) < len(kinds):
+        raise InvalidBundle(f"{folder}: at most one bundle of each kind is required, got {', '.join(kinds)}")
+    return bundles
+
+
+def _put_go_live(go_live: int, log: SignalLog, now_ms: int) -> None:
+    latest = log.revisions().get(_SETTINGS)
+    if latest is None or latest["go_live"] != go_live:
+        time = format_time(go_live)
+        _append(log, _SETTINGS, time, sha256(time.encode()).hexdigest(), now_ms, go_live=go_live)
+
+
+def _append(log: SignalLog, kind: str, revision: str, digest: str, now_ms: int, **more: int) -> None:
+    body = msgspec.json.encode({"kind": kind, "revision": revision, "digest": digest, **more})
+    log.append_record(RecordKind.REVISION, body, now_ms)

@@ -1,0 +1,58 @@
+"""`membrane principles`: is a file sound, and do the tests inside it come out?"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+
+from cli.exits import DONE, FAILED
+from cli.output import complain, print_json, say
+from cli.prepare import read_principle_file
+from membrane.errors import InvalidPrinciples
+from membrane.principle_tests import run_tests
+from membrane.principles import PrincipleSet
+from serving.principle_sets import compile_principles
+
+
+def check(args: argparse.Namespace) -> int:
+    """Shows every fault with file, line, column and field."""
+    try:
+        found = _compiled(args)
+    except InvalidPrinciples as error:
+        if not args.json:
+            raise
+        print_json({"sound": False, "faults": [asdict(fault) for fault in error.faults]})
+        return FAILED
+    told = {"sound": True, "revision": found.revision, "digest": found.digest, "principles": len(found.principles)}
+    if args.json:
+        print_json(told)
+    else:
+        say(f"{args.file}: sound: revision {found.revision}, {len(found.principles)} principles")
+    return DONE
+
+
+def test(args: argparse.Namespace) -> int:
+    """Runs the tests inside the file; principles without any are named."""
+    found = _compiled(args)
+    results = run_tests(found)
+    failed = [result for result in results if not result.passed]
+    untested = [one.id for one in found.principles if not one.tests]
+    if args.json:
+        told = [{"principle": result.principle, "test": result.path} for result in failed]
+        print_json({"tests": len(results), "failed": told, "untested": untested})
+        return FAILED if failed else DONE
+    for result in failed:
+        complain(f"{args.file}: {result.path}: {result.principle}: {_match(result.expected)} was required, it "
+                 f"{_match(result.actual)}")  # fmt: skip
+    for name in untested:
+        complain(f"{args.file}: {name} has no tests")
+    say(f"{args.file}: {len(results) - len(failed)} of {len(results)} tests passed")
+    return FAILED if failed else DONE
+
+
+def _compiled(args: argparse.Namespace) -> PrincipleSet:
+    return compile_principles(read_principle_file(args.file), str(args.file))
+
+
+def _match(matches: bool) -> str:
+    return "a match" if matches else "no match"

@@ -1,0 +1,170 @@
+"""`up`, `serve` and `stream`: the processes of one data directory."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Final
+
+from cli.output import complain, print_json, say
+from cli.processes import pid_file, read_pid
+from cli.supervisor import Child, Supervisor
+from membrane.errors import UsageError
+from storage.lock import WriterLock, dir_lock
+
+READY_SECONDS: Final = 0.5
+_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask, not where to listen
+URL_FILE: Final = "api.url"
+
+
+def wall_ms() -> int:
+    """The wall clock, in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def up(args: argparse.Namespace) -> int:
+    """Takes the directory, prepares it and supervises its processes."""
+    run = args.data / "run"
+    with only_one(args.data), pid_file(run / "up.pid"):
+        from cli.prepare import prepare
+
+        for warning in prepare(args.data, args, wall_ms()):
+            complain(warning)
+        port = args.port or free_port(args.host)
+        url = f"http://{_address(args.host)}:{port}"
+        (run / URL_FILE).write_text(url, encoding="ascii")
+        _forget_metrics(run)
+        children = [
+            Child("the API", _serve_command(args, port), run / "api.pid"),
+            Child("the stream", _stream_command(args), run / "stream.pid"),
+        ]
+        supervisor = Supervisor(
+            children, is_ready=lambda: is_ready(args.host, port), announce=lambda: _announce(args, url, children)
+        )
+        try:
+            return supervisor.run()
+        finally:
+            (run / URL_FILE).unlink(missing_ok=True)
+
+
+def serve(args: argparse.Namespace) -> int:
+    """The decision API."""
+    from serving.config import ServeConfig
+    from serving.problems import Problem
+    from serving.run import serve as run_api
+
+    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
+    config = ServeConfig(
+        data=args.data,
+        host=args.host,
+        port=args.port or free_port(args.host),
+        partitions=args.partitions,
+        clock=args.clock,
+        principles=args.principles,
+        models=args.models,
+        keys=args.keys,
+        parent_pid=args.parent_pid,
+    )
+    if args.parent_pid is not None:
+        return run_api(config)
+    say(f"serving {args.data} at http://{_address(args.host)}:{config.port}")
+    try:
+        with pid_file(args.data / "run" / "api.pid"):
+            return run_api(config)
+    except Problem as problem:  # the principle file is older than what is in force
+        raise UsageError(f"--principles {args.principles}: {problem.detail}") from problem
+
+
+def stream(args: argparse.Namespace) -> int:
+    """The stream."""
+    from stream.runner import StreamConfig, run_stream
+
+    path = args.data / "run" / "stream.pid"
+    # A second writer, about to be refused, leaves the pid of the first one; so does a child, whose pid `up` writes.
+    ours = args.parent_pid is None and (args.takeover or read_pid(path) is None)
+    with pid_file(path) if ours else nullcontext():
+        return run_stream(
+            StreamConfig(
+                data=args.data,
+                runner=args.runner,
+                batch=args.batch,
+                takeover=args.takeover,
+                share=args.share,
+                partitions=args.partitions,
+            )
+        )
+
+
+@contextmanager
+def only_one(data: Path) -> Iterator[WriterLock]:
+    """Holds the lock of whoever runs a whole directory. AnotherWriter if it is taken, UsageError for a bad path."""
+    lock = dir_lock(data, "up")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise UsageError(f"--data {data}: a directory to write to was required: {error.strerror}") from error
+    with lock:
+        yield lock
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on just now. UsageError if the host is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise UsageError(f"--host {host}: an address of this machine was required: {error.strerror}") from error
+
+
+def is_ready(host: str, port: int) -> bool:
+    """Whether the API can answer."""
+    connection = http.client.HTTPConnection(_ANYWHERE.get(host, host), port, timeout=READY_SECONDS)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _address(host: str) -> str:
+    host = _ANYWHERE.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _announce(args: argparse.Namespace, url: str, children: list[Child]) -> None:
+    if args.json:
+        api, stream = children
+        print_json({"url": url, "data": str(args.data), "pids": {"api": api.pid, "stream": stream.pid}})
+    else:
+        say(f"membrane is ready at {url} (data in {args.data}, clock: {args.clock}; Ctrl-C ends it)")
+
+
+def _forget_metrics(run: Path) -> None:
+    from serving.shared_metrics import forget_all
+
+    forget_all(run / "metrics")
+
+
+def _serve_command(args: argparse.Namespace, port: int) -> list[str]:
+    """What `up` has put in force is not given again."""
+    command = ["serve", *_flag("--data", args.data), *_flag("--host", args.host), *_flag("--port", port)]
+    return command + _flag("--clock", args.clock) + (_flag("--keys", args.keys) if args.keys else [])
+
+
+def _stream_command(args: argparse.Namespace) -> list[str]:
+    return ["stream", *_flag("--data", args.data), *_flag("--runner", args.runner), *_flag("--batch", args.batch)]
+
+
+def _flag(name: str, value: object) -> list[str]:
+    """As one word: a value may begin with a dash."""
+    return [f"{name}={value}"]

@@ -1,0 +1,112 @@
+"""What lies in a data directory: models, dead letters, the digest; and `rebuild`, which makes the records anew."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+
+import msgspec
+
+from cli.exits import DONE, FAILED
+from cli.output import number, print_json, progress_bar, say
+from cli.services import only_one
+from membrane.times import format_time
+from storage.directory import DataDir
+
+
+def list_models(args: argparse.Namespace) -> int:
+    """The installed bundles, and which of them the log names last; 1 if one is damaged."""
+    from models.registry import Registry
+    from storage.log import SignalLog
+
+    directory = DataDir.existing(args.data)
+    with closing(SignalLog(directory)) as log:
+        in_force = {body["digest"] for body in log.revisions().values()}
+    entries = Registry(directory.models_path).entries()
+    rows = [
+        {
+            "digest": entry.digest,
+            "in_force": entry.digest in in_force,
+            **({"problem": entry.problem} if entry.manifest is None else _manifest(entry.manifest)),
+        }
+        for entry in entries
+    ]
+    if args.json:
+        print_json({"models": rows})
+    else:
+        for row in rows:
+            say(_model_line(row))
+        if not rows:
+            say("no models are installed: stages go by rules only")
+    return FAILED if any("problem" in row for row in rows) else DONE
+
+
+def list_dead_letters(args: argparse.Namespace) -> int:
+    """The signals that were set aside, newest first."""
+    from storage.log import SignalLog
+
+    with closing(SignalLog(DataDir.existing(args.data))) as log:
+        letters = log.dead_letters(args.limit, args.before)
+    if args.json:
+        print_json({"dead_letters": [_letter(letter) for letter in letters]})
+        return DONE
+    for letter in letters:
+        where = f"partition {letter.partition} offset" if letter.partition is not None else "index"
+        say(
+            f"{letter.seq}  {format_time(letter.received_ms)}  {letter.reason}  {letter.tenant}  "
+            f"{letter.source or '-'} {letter.id or '-'}  ({where} {letter.position}, {len(letter.payload)} bytes)"
+        )
+    if not letters:
+        say("no dead letters")
+    return DONE
+
+
+def digest(args: argparse.Namespace) -> int:
+    """Two hashes and the offsets; read-only."""
+    from storage.digest import digest as digest_of
+
+    found = digest_of(args.data)
+    if args.json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        say(f"records  {found.records_sha256}  ({number(found.customers)} customers)")
+        say(f"outbox   {found.outbox_sha256}")
+        say(f"offsets  {' '.join(map(str, found.offsets))}")
+    return DONE
+
+
+def rebuild(args: argparse.Namespace) -> int:
+    """Replays the whole log into new stores. AnotherWriter while somebody runs the directory."""
+    directory = DataDir.existing(args.data)
+    with only_one(args.data):
+        from stream.rebuild import rebuild as rebuild_records
+
+        bar = progress_bar("rebuild", asked=args.progress)
+        try:
+            rebuild_records(directory.path, bar)
+        finally:
+            bar.close()
+    return digest(args)
+
+
+def _manifest(manifest: msgspec.Struct) -> dict[str, object]:
+    names = ("name", "kind", "revision", "created", "provenance", "parent", "metrics")
+    return {name: getattr(manifest, name) for name in names}
+
+
+def _model_line(row: dict[str, object]) -> str:
+    mark = "in force" if row["in_force"] else "-"
+    if "problem" in row:
+        return f"{str(row['digest'])[:12]}  {mark:8}  damaged: {row['problem']}"
+    return (
+        f"{str(row['digest'])[:12]}  {mark:8}  {row['kind']:6} {row['revision']}  {row['name']} ({row['provenance']})"
+    )
+
+
+def _letter(letter: object) -> dict[str, object]:
+    shown = msgspec.to_builtins(letter, builtin_types=(bytes,))
+    return {
+        **shown,
+        "received_at": format_time(shown.pop("received_ms")),
+        "payload": shown["payload"].decode("utf-8", "replace"),
+    }

@@ -1,0 +1,131 @@
+"""The supervisor: starts the children, says when all is ready, restarts what dies, and stops all of it as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cli.exits import ANOTHER_WRITER, DONE, FAILED, INTERRUPTED, UNHEALTHY, USAGE
+from cli.output import complain
+from cli.processes import clear_pid, describe_end, reap, spawn, write_pid
+
+MOST_RESTARTS: Final = 5
+PER_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 4.0
+_READY_POLL_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 1.0
+_HOPELESS: Final = frozenset({FAILED, USAGE, ANOTHER_WRITER})
+_STOPPED_BY: Final = {signal.SIGTERM: DONE, signal.SIGHUP: DONE, signal.SIGINT: INTERRUPTED}
+_HEARD: Final = frozenset({*_STOPPED_BY, signal.SIGCHLD})
+
+
+@dataclass(slots=True)
+class Child:
+    """One process to keep alive: `membrane COMMAND`, its pid in a file."""
+
+    name: str
+    command: list[str]
+    pid_path: Path
+    pid: int = 0
+    restarts: deque[float] = field(default_factory=deque)
+
+    def start(self) -> None:
+        """Starts it."""
+        self.pid = spawn(self.command)
+        write_pid(self.pid_path, self.pid)
+
+    def ended(self) -> int | None:
+        """How it ended since it was started; None while it lives."""
+        code = reap(self.pid) if self.pid else None
+        if code is not None:
+            clear_pid(self.pid_path, self.pid)
+            self.pid = 0
+        return code
+
+
+class Supervisor:
+    """Runs the children until told to stop. `is_ready` is asked until it says yes, then `announce` is called once."""
+
+    def __init__(
+        self, children: Sequence[Child], *, is_ready: Callable[[], bool], announce: Callable[[], None]
+    ) -> None:
+        self._children = children
+        self._is_ready = is_ready
+        self._announce = announce
+        self._waiting = True
+
+    def run(self) -> int:
+        """The exit code: 0 after SIGTERM, 130 after Ctrl-C, 4 when a child dies too often, a child's own code when it
+        ends for a reason that a restart does not mend. No child is left behind."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+        try:
+            for child in self._children:
+                child.start()
+            return self._watch()
+        finally:
+            stop(self._children)
+
+    def _watch(self) -> int:
+        while True:
+            heard = signal.sigtimedwait(_HEARD, _READY_POLL_SECONDS if self._waiting else _POLL_SECONDS)
+            if heard is not None and heard.si_signo in _STOPPED_BY:
+                return _STOPPED_BY[signal.Signals(heard.si_signo)]
+            for child in self._children:
+                code = child.ended()
+                end = None if code is None else self._restart(child, code)
+                if end is not None:
+                    return end
+            if self._waiting and self._is_ready():
+                self._waiting = False
+                self._announce()
+
+    def _restart(self, child: Child, code: int) -> int | None:
+        """Starts a child that has ended again; our exit code when that would be no use."""
+        if code in _HOPELESS:
+            return code
+        now = time.monotonic()
+        while child.restarts and child.restarts[0] <= now - PER_SECONDS:
+            child.restarts.popleft()
+        if len(child.restarts) == MOST_RESTARTS:
+            complain(
+                f"{child.name} ended {MOST_RESTARTS + 1} times within a minute, the last time {describe_end(code)}"
+            )
+            return UNHEALTHY
+        child.restarts.append(now)
+        complain(
+            f"{child.name} ended ({describe_end(code)}): restart {len(child.restarts)} of {MOST_RESTARTS} a minute"
+        )
+        child.start()
+        return None
+
+
+def stop(children: Sequence[Child]) -> None:
+    """Ends every child: asked first, killed after four seconds. Call it with SIGCHLD blocked."""
+    for child in children:
+        _send(child, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _living(children) and (left := deadline - time.monotonic()) > 0:
+        signal.sigtimedwait({signal.SIGCHLD}, left)
+    for child in _living(children):
+        _send(child, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        clear_pid(child.pid_path, child.pid)
+
+
+def _living(children: Sequence[Child]) -> list[Child]:
+    for child in children:
+        child.ended()
+    return [child for child in children if child.pid]
+
+
+def _send(child: Child, number: signal.Signals) -> None:
+    if child.pid:
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, number)

@@ -1,0 +1,109 @@
+"""The part of an answer that speaks of the candidates: verdicts, reasons, what would change them, the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET
+
+from membrane import decisions as d
+from membrane.contest import Contest, Group, Standing
+from membrane.dictionary import BY_NAME, FactSource
+from membrane.expressions import CASES
+from membrane.judging import Finding
+from membrane.principles import Etiquette, Principle
+from membrane.times import format_duration, format_optional
+from membrane.unless import unless
+from membrane.until import first_changes
+from membrane.vocabulary import InteractionClass, Verdict
+from membrane.wording import TEXTS
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to answer: in which language, how much to explain, and whether there is no time for `until` and `unless`."""
+
+    language: str
+    explain: str
+    hurried: bool = False
+
+
+def candidate_verdicts(contest: Contest, manner: Manner) -> list[d.CandidateVerdict]:
+    """The verdicts in the order of the request."""
+    found: dict[int, d.CandidateVerdict] = {}
+    for group in contest.groups:
+        standings = contest.standings(group, contest.base.t)
+        until = {} if manner.hurried else first_changes(contest, group)
+        for place, standing in standings.items():
+            found[place] = _verdict(contest, group, place, standing, until.get(place), manner)
+    return [found[place] for place in range(len(contest.asked))]
+
+
+def choice(contest: Contest, verdicts: Iterable[d.CandidateVerdict]) -> list[str]:
+    """The ids of what is chosen among the candidates that persuade."""
+    return [
+        verdict.candidate
+        for one, verdict in zip(contest.asked, verdicts, strict=True)
+        if one.slot is not None and one.slot.cls is InteractionClass.PERSUASION and verdict.verdict == Verdict.ALLOW
+    ]
+
+
+def _verdict(
+    contest: Contest, group: Group, place: int, standing: Standing, until: int | None, manner: Manner
+) -> d.CandidateVerdict:
+    one = contest.asked[place]
+    facts = contest.sight(place, contest.base.t).facts(one.about)
+    allowed = standing.verdict is Verdict.ALLOW
+    findings = contest.findings(place, contest.base.t)
+    modifying = [rule for rule in (one.etiquette.modifying if allowed and one.etiquette else ()) if rule.matches(facts)]
+    reasons = [
+        _reason(finding, facts, manner) for finding in (*_lost(standing), *findings, *map(_of_manner, modifying))
+    ]
+    explained = [] if manner.hurried or manner.explain == "none" else unless(contest, group, place)
+    return d.CandidateVerdict(
+        candidate=one.candidate.id,
+        verdict=standing.verdict,
+        until=format_optional(until),
+        unless=d.Unless([[change] for change in explained]) if explained else None,
+        reasons=reasons,
+        modifications=[d.Modification(rule.changes, rule.id) for rule in modifying],
+        lost_to=standing.lost_to,
+        evaluated=_evaluated(one.etiquette, facts) if manner.explain == "full" else UNSET,
+    )
+
+
+def _lost(standing: Standing) -> list[Finding]:
+    if standing.lost_to is None:
+        return []
+    shown = {"lost_to": standing.lost_to}
+    return [Finding(Verdict.DEFER, "arbitration", "one-at-a-time", TEXTS["arbitration"], shown=shown)]
+
+
+def _of_manner(rule: Principle) -> Finding:
+    return Finding(Verdict.ALLOW, "principle", rule.id, rule.text, rule.condition.reads)
+
+
+def _reason(finding: Finding, facts: FactSource, manner: Manner) -> d.Reason:
+    shown = {} if manner.explain == "none" else {**_facts(finding.reads, facts), **finding.shown}
+    return d.Reason(finding.source, finding.id, finding.text[manner.language], shown)
+
+
+def _facts(reads: Iterable[str], facts: FactSource) -> dict[str, Any]:
+    return {name: _shown(name, facts) for name in sorted(reads)}
+
+
+def _shown(name: str, facts: FactSource) -> Any:
+    if name == CASES:
+        return [case.case for case in facts.cases()]
+    value = facts.get(name)
+    return format_duration(int(value)) if name in BY_NAME and BY_NAME[name].type == "duration" else value
+
+
+def _evaluated(etiquette: Etiquette | None, facts: FactSource) -> list[d.Evaluated]:
+    rules = (*etiquette.blocking, *etiquette.modifying) if etiquette else ()
+    return [
+        d.Evaluated(rule.id, rule.effect, rule.condition.evaluate(facts), _facts(rule.condition.reads, facts))
+        for rule in rules
+    ]

@@ -1,0 +1,121 @@
+"""All candidates of one request together: each judged at its own moment, then arbitration among those that persuade."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from membrane.arbitration import group_of, winner
+from membrane.dictionary import Value
+from membrane.judging import Finding, Judge, verdict_of
+from membrane.moments import next_verdict_moment
+from membrane.sight import Asked, Sight, earliest
+from membrane.vocabulary import InteractionClass, Verdict
+
+Change = tuple[str, Value]
+"""A fact and the value it is imagined to have."""
+Group = tuple[int, ...]
+"""Places in the request of candidates that compete; one that competes with nobody is a group of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of a candidate; `lost_to` is the id of the one chosen instead."""
+
+    verdict: Verdict
+    lost_to: str | None = None
+
+
+class Contest:
+    """Judges the candidates of a request at any moment from `base` on, as they are or with one fact changed."""
+
+    def __init__(self, asked: list[Asked], base: Sight, judge: Judge, choose: str) -> None:
+        self.asked = asked
+        self.base = base
+        self.judge = judge
+        self.groups = _groups(asked, choose)
+        self._sights: dict[int, Sight] = {base.t: base}
+        self._findings: dict[tuple[int, int], list[Finding]] = {}
+        self._verdicts: dict[tuple[int, int, Change | None], Verdict] = {}
+
+    def sight(self, place: int, t: int) -> Sight:
+        """How the customer looks when the candidate would go out: at t, or at its own later moment."""
+        moment = max(t, self.asked[place].at)
+        found = self._sights.get(moment)
+        if found is None:
+            found = self._sights[moment] = Sight(self.base.view.at(moment), self.judge.settings)
+        return found
+
+    def findings(self, place: int, t: int) -> list[Finding]:
+        """What speaks for the candidate's verdict at t, arbitration apart."""
+        key = (place, t)
+        found = self._findings.get(key)
+        if found is None:
+            found = self._findings[key] = self.judge.findings(self.asked[place], self.sight(place, t))
+        return found
+
+    def replace_findings(self, place: int, findings: list[Finding]) -> None:
+        """Says what speaks for the verdict at the base moment in place of judging."""
+        self._findings[place, self.base.t] = findings
+
+    def own_verdict(self, place: int, t: int, change: Change | None = None) -> Verdict:
+        """The verdict on the candidate alone."""
+        key = (place, t, change)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = self._verdicts[key] = self._own_verdict(place, t, change)
+        return verdict
+
+    def _own_verdict(self, place: int, t: int, change: Change | None) -> Verdict:
+        found = self.findings(place, t)
+        if change is None:
+            return verdict_of(found)
+        return self.judge.changed_verdict(self.asked[place], self.sight(place, t), found, *change)
+
+    def verdict_if(self, place: int, group: Group, change: Change) -> Verdict:
+        """What would become of a candidate at the base moment if a fact were another."""
+        alone = self.own_verdict(place, self.base.t, change)
+        if alone is not Verdict.ALLOW or len(group) == 1:
+            return alone
+        return self.standings(group, self.base.t, change)[place].verdict
+
+    def next_moment(self, place: int, group: Group, t: int) -> int | None:
+        """The earliest moment after t at which time alone may change what becomes of a candidate.
+
+        One that is allowed by itself depends on those that would be chosen before it, too.
+        """
+        relevant = [place]
+        if self.own_verdict(place, t) is Verdict.ALLOW:
+            rank = self.asked[place].contender.rank
+            relevant += [other for other in group if self.asked[other].contender.rank < rank]
+        return earliest((self._own_next_moment(other, t) for other in relevant), t)
+
+    def _own_next_moment(self, place: int, t: int) -> int | None:
+        return next_verdict_moment(self.asked[place], self.sight(place, t), self.findings(place, t))
+
+    def standings(self, group: Group, t: int, change: Change | None = None) -> dict[int, Standing]:
+        """What becomes of each of a group at t."""
+        verdicts = {place: self.own_verdict(place, t, change) for place in group}
+        if len(group) == 1:
+            return {place: Standing(verdict) for place, verdict in verdicts.items()}
+        allowed = [place for place in group if verdicts[place] is Verdict.ALLOW]
+        chosen = winner(self.asked[place].contender for place in allowed)
+        return {
+            place: Standing(Verdict.DEFER, chosen)
+            if verdict is Verdict.ALLOW and self.asked[place].candidate.id != chosen
+            else Standing(verdict)
+            for place, verdict in verdicts.items()
+        }
+
+
+def _groups(asked: Iterable[Asked], choose: str) -> list[Group]:
+    competing: dict[str, list[int]] = {}
+    alone: list[Group] = []
+    for place, one in enumerate(asked):
+        persuades = one.slot is not None and one.slot.cls is InteractionClass.PERSUASION
+        group = group_of(choose, one.candidate.domain) if persuades else None
+        if group is None:
+            alone.append((place,))
+        else:
+            competing.setdefault(group, []).append(place)
+    return [*map(tuple, competing.values()), *alone]

@@ -1,0 +1,142 @@
+"""The decision: a request and a customer in, verdicts with their reasons out. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from membrane import decisions as d
+from membrane.answering import Manner, candidate_verdicts, choice
+from membrane.arbitration import Contender, score
+from membrane.contest import Contest
+from membrane.defaults import TABLE, class_default
+from membrane.errors import InvalidRequest
+from membrane.facts import About
+from membrane.judging import Finding, Judge, fulfils
+from membrane.moments import next_moment
+from membrane.portrait import episode_part, owed, risks, stage_part, state_part
+from membrane.principles import PrincipleSet
+from membrane.record import Record
+from membrane.scope import slot_of
+from membrane.settings import TenantSettings
+from membrane.sight import Asked, Sight, View, earliest
+from membrane.times import format_optional, format_time, parse_time
+from membrane.vocabulary import CHANNEL_INDEX, Verdict, channel_index, class_of, domain_index
+from membrane.wording import TEXTS
+
+__all__ = ["View", "decide", "default_verdicts"]
+
+
+def decide(
+    request: d.DecisionRequest,
+    view: View,
+    principles: PrincipleSet,
+    settings: TenantSettings,
+    *,
+    t: int,
+    degraded: Sequence[str] = (),
+    expired: Callable[[], bool] = lambda: False,
+) -> d.Answer:
+    """The answer to a request at `t` (now, epoch ms).
+
+    `view` shows the customer at its clock, or at any moment up to the one asked about. `degraded`: what the server
+    knows to be amiss (`very_stale` is shown as `stale`). `expired` says whether the deadline has passed: candidates not
+    judged by then get their class's default. InvalidRequest for moments before the customer's clock or over 31 days
+    ahead. The server fills in `decision`, `logged`, `state.staleness_seconds` and the models' revisions.
+    """
+    moment = _moment(request, view, t)
+    base = Sight(view if moment <= view.t else view.at(moment), settings)
+    asked = [_asked(candidate, base, principles, moment) for candidate in request.candidates]
+    judge = Judge(settings, tuple(cause for cause in degraded if cause in TABLE))
+    contest = Contest(asked, base, judge, request.choose)
+    late = _judge_in_time(contest, expired)
+    manner = Manner(request.language or settings.language, request.explain, hurried=late)
+    verdicts = candidate_verdicts(contest, manner)
+    record, general = base.view.record, base.view.facts()
+    return d.Answer(
+        decision="",
+        customer=request.customer,
+        at=format_time(moment),
+        lifecycle=str(general.get("lifecycle")),
+        verdicts=verdicts,
+        choice=choice(contest, verdicts),
+        stage=stage_part(record),
+        episode=episode_part(record),
+        risks=risks(record, relapse=bool(general.get("risk.relapse"))),
+        owed=owed(record),
+        state=state_part(view.record, [*degraded, "deadline"] if late else degraded),
+        revisions=d.Revisions(principles.name),
+        valid_until=None if late else format_optional(_valid_until(contest)),
+    )
+
+
+def default_verdicts(request: d.DecisionRequest, cause: str) -> list[tuple[str, Verdict]]:
+    """The class defaults (candidate id, verdict) for a request that cannot be judged at all."""
+    return [(one.id, class_default(class_of(one.domain, one.kind), one.kind, cause)) for one in request.candidates]
+
+
+def _moment(request: d.DecisionRequest, view: View, t: int) -> int:
+    """The moment that the request is judged at; InvalidRequest where one it names is out of bounds."""
+    errors = []
+    moment = max(t, view.t)
+    if request.at is not None:
+        moment = parse_time(request.at)
+        if not view.t <= moment <= t + d.AHEAD_MS:
+            errors.append(("/at", "must not be before the customer's clock nor more than 31 days from now"))
+    for place, candidate in enumerate(request.candidates):
+        if candidate.send_at is not None and parse_time(candidate.send_at) > t + d.AHEAD_MS:
+            errors.append((f"/candidates/{place}/send_at", "must not be more than 31 days from now"))
+    if errors:
+        raise InvalidRequest(errors)
+    return moment
+
+
+def _asked(candidate: d.Candidate, base: Sight, principles: PrincipleSet, moment: int) -> Asked:
+    channel = candidate.channel if candidate.channel in CHANNEL_INDEX else "other"
+    slot = slot_of(candidate.domain, candidate.kind, channel, candidate.direction)
+    consent = base.view.consent(channel_index(channel), domain_index(candidate.domain))
+    known_at = _ended_at(candidate, base.view.record)
+    worth = score(candidate.propensity, candidate.value)
+    return Asked(
+        candidate,
+        Contender(candidate.id, worth, owed=fulfils(candidate, base.owed)),
+        slot,
+        principles.etiquette(slot) if slot is not None else None,
+        About(channel, consent, known_at is not None, known_at or 0),
+        moment if candidate.send_at is None else max(parse_time(candidate.send_at), moment),
+    )
+
+
+def _ended_at(candidate: d.Candidate, record: Record | None) -> int | None:
+    """When what the candidate asks about ended: as the request says, else as the record knows."""
+    about = candidate.about
+    if about is None:
+        return None
+    if about.at is not None:
+        return parse_time(about.at)
+    if record is None:
+        return None
+    if about.interaction in record.state.ended:
+        return record.state.ended[about.interaction]
+    return next((one.resolved_at for one in record.state.cases if one.case == about.case and one.resolved_at), None)
+
+
+def _judge_in_time(contest: Contest, expired: Callable[[], bool]) -> bool:
+    """Judges the candidates one by one; those that the deadline leaves over get their class's default. Whether there
+    were any."""
+    late = False
+    for place, asked in enumerate(contest.asked):
+        late = late or expired()
+        if late:
+            cls = asked.slot.cls if asked.slot else None
+            verdict = class_default(cls, asked.candidate.kind, "deadline")
+            contest.replace_findings(place, [Finding(verdict, "degraded", "deadline", TEXTS["deadline"])])
+        else:
+            contest.findings(place, contest.base.t)
+    return late
+
+
+def _valid_until(contest: Contest) -> int | None:
+    """The earliest moment at which time may change anything in the answer, ages shown in reasons apart."""
+    base = contest.base
+    moments = [next_moment(asked, contest.sight(place, base.t)) for place, asked in enumerate(contest.asked)]
+    return earliest([base.next_due, *moments], base.t)

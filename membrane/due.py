@@ -1,0 +1,76 @@
+"""Due times: the moments at which time alone may change a customer's stage or lifecycle.
+
+They are derived from the record, never stored: a moment that has passed and changed nothing leaves no trace. Those of
+principles and obligations are in `membrane.obligations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from membrane.cases import RELAPSE_WINDOW
+from membrane.record import State, Tracker
+from membrane.stages import (
+    CRISIS,
+    LOW_CSAT_FOR,
+    NEW_FOR,
+    NPS_FOR,
+    OUR_COURT_FOR,
+    QUIET_AFTER_CRISIS,
+    RECOVERING_FOR,
+    dormant_from,
+    in_our_court_since,
+    quiet_from,
+)
+from membrane.tiles import MEASURE
+from membrane.times import DAY
+
+_TONE: Final = MEASURE["tone_count"]
+
+
+def deadlines(state: State) -> list[int]:
+    """Moments that open cases set: a case in our court for more than 24 hours, a promised time that passes.
+
+    When a late signal sets one at or before the clock, it waits for the next tick.
+    """
+    moments: list[int] = []
+    for case in state.cases:
+        if case.open:
+            if case.severity <= 3 and case.status != 1:
+                moments.append(in_our_court_since(case) + OUR_COURT_FOR + 1)
+            if case.eta is not None and case.status == 0:
+                moments.append(case.eta + 1)
+    return moments
+
+
+def moments(state: State, tracker: Tracker) -> list[int]:
+    """Every moment, past or to come, at which stage or lifecycle may change by time."""
+    found = deadlines(state)
+    if tracker.stage == CRISIS:
+        found.append(quiet_from(state) + QUIET_AFTER_CRISIS)
+    if tracker.left_crisis_at:
+        found.append(tracker.left_crisis_at + RECOVERING_FOR)
+    if state.low_csat_at:
+        found.append(state.low_csat_at + LOW_CSAT_FOR)
+    if state.nps:
+        found.append(state.nps[0] + NPS_FOR)
+    found.append((state.opened_at or state.first_at) + NEW_FOR)
+    asleep = dormant_from(state)
+    if asleep is not None:
+        found.append(asleep)
+    found.extend(case.reported_at + RELAPSE_WINDOW for case in state.cases if case.product and case.reported_at)
+    found.extend((day + 7) * DAY for day, sums in state.tiles_1d.items() if sums.get(_TONE))
+    for metric in state.metrics:
+        for day in metric.days:
+            found.extend(((day + 7) * DAY, (day + 30) * DAY))
+    return found
+
+
+def first_after(moments: Iterable[int], t: int) -> int | None:
+    """The earliest moment later than t.
+
+    >>> first_after([30, 10, 20], 10)
+    20
+    """
+    return min((moment for moment in moments if moment > t), default=None)

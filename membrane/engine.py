@@ -1,0 +1,209 @@
+"""The engine: what the records of the log do to one customer's record. Pure; the stream and serving share it.
+
+A signal goes through two halves, so that a model can score the rows of many customers at once in between:
+`receive` fires the due times that came first and folds the signal, `judge` takes the score, moves the stage and opens
+and settles obligations. `advance` fires due times alone: for a tick, and on serving's copy for "now".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from membrane import obligations
+from membrane.due import deadlines, first_after, moments
+from membrane.facts import RecordFacts
+from membrane.fold import fold
+from membrane.principles import PrincipleSet
+from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
+from membrane.settings import TenantSettings
+from membrane.signals import Data, StoredSignal
+from membrane.tracker import Score, StageChange, estimate, evaluate, start
+
+KEPT_OVERDUE: Final = 16
+DUE: Final = "due"
+ADVISORY: Final = 2.0
+"""A churn threshold that no probability reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a customer is judged by: the principles in force (None: none could be loaded), the tenant's settings, the
+    churn risk from which a customer is at risk, and the time before which history causes no effect."""
+
+    principles: PrincipleSet | None
+    settings: TenantSettings = field(default_factory=TenantSettings)
+    churn_threshold: float = ADVISORY
+    go_live: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What the world may want to hear: a stage change, or an obligation in its new state, at an event time."""
+
+    kind: Literal["stage", "obligation"]
+    at: int
+    what: StageChange | Obligation
+    backfill: bool
+
+
+@dataclass(slots=True)
+class Received:
+    """A signal folded, on its way to be judged."""
+
+    record: Record
+    signal: StoredSignal
+    data: Data | None
+    news: bool
+    happened: list[Happening]
+    known: frozenset[int] | None  # the deadlines before the signal; None if it can set none at or before the clock
+
+
+def new_record(tenant: str, customer: str, t: int) -> Record:
+    """The record of a customer first seen at t."""
+    return Record(tenant, customer, -1, 0, -1, State(), start(t))
+
+
+def receive(record: Record, signal: StoredSignal, data: Data | None, last_tick: int, rules: Rules) -> Received:
+    """Fire what was due before the signal, then fold it. `last_tick` is the partition's."""
+    clock = max(record.clock, last_tick, signal.time)
+    happened = _fire(record, clock, rules) if record.clock else []
+    late = signal.time < clock or isinstance(getattr(data, "eta", None), str)
+    known = frozenset(_deadlines(record, rules) if record.clock else ()) if late else None
+    news = fold(record.state, signal, data, clock)
+    record.clock = clock
+    return Received(record, signal, data, news, happened, known)
+
+
+def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
+    """Take the score of the folded row, move the stage, settle and open obligations; all that happened, in order."""
+    record, signal, happened = received.record, received.signal, received.happened
+    if received.news:
+        estimate(record.tracker, score, record.clock)
+    known = received.known
+    if known is not None:
+        _put_off(record, deadlines(record.state), known)
+    cause = Cause(signal.source, signal.id, signal.type)
+    moved = _evaluate(record, record.clock, signal.time, cause, rules, happened)
+    settled = obligations.settle(record, signal.type, received.data, signal.time, rules.principles)
+    happened.extend(_told(owed, signal.time, rules) for owed in settled)
+    if known is None:
+        _require(record, record.clock, signal.time, rules, happened)
+        return happened
+    if moved:  # what the ages of the new stage make due is news, even where the old stage began at the same time
+        known = frozenset()
+    _put_off(record, _deadlines(record, rules), known)
+    _require(record, _before_overdue(record), signal.time, rules, happened)
+    _put_off(record, _deadlines(record, rules), known)
+    return happened
+
+
+def advance(record: Record, t: int, rules: Rules) -> list[Happening] | None:
+    """Let time pass until t, as a tick at t does: due times <= t fire in order, each judged at its own time.
+
+    Changes `record` in place; None if nothing of it changed (then `clock` stays as well).
+    """
+    before = record.tracker.lifecycle
+    waited = bool(record.overdue)
+    happened = _fire_overdue(record, rules) if waited else []
+    happened += _fire(record, t, rules)
+    if not happened and not waited and record.tracker.lifecycle == before:
+        return None
+    record.clock = max(record.clock, t)
+    return happened
+
+
+def act(record: Record, obligation: str, state: int, t: int, rules: Rules) -> list[Happening] | None:
+    """A person met or waived an obligation (`state` MET or WAIVED) at t; None if it is unknown or already closed."""
+    for owed in record.obligations:
+        if owed.obligation == obligation and owed.state not in (MET, WAIVED):
+            owed.state, owed.closed_at = state, t
+            return [_told(owed, t, rules)]
+    return None
+
+
+def next_due(record: Record, rules: Rules, t: int) -> int | None:
+    """The first moment > t at which time alone may change the record; what waits for a tick comes first."""
+    if record.overdue:
+        return record.overdue[0]
+    return first_after(_moments(record, rules), t)
+
+
+def _moments(record: Record, rules: Rules) -> Iterable[int]:
+    return [*moments(record.state, record.tracker), *_owed_moments(record, rules)]
+
+
+def _owed_moments(record: Record, rules: Rules) -> list[int]:
+    found: list[int] = []
+    if rules.principles is not None:
+        found.extend(obligations.due_moments(record, rules.principles))
+        found.extend(obligations.require_moments(rules.principles, RecordFacts(record, record.clock, rules.settings)))
+    return found
+
+
+def _deadlines(record: Record, rules: Rules) -> list[int]:
+    return [*deadlines(record.state), *_owed_moments(record, rules)]
+
+
+def _put_off(record: Record, found: Iterable[int], known: frozenset[int]) -> None:
+    """Deadlines that this signal set at or before the clock wait for the next tick (law 4)."""
+    late = {moment for moment in found if 0 < moment <= record.clock and moment not in known}
+    if late:
+        record.overdue = sorted(late.union(record.overdue))[-KEPT_OVERDUE:]
+
+
+def _before_overdue(record: Record) -> int:
+    return min(record.clock, record.overdue[0] - 1) if record.overdue else record.clock
+
+
+def _fire(record: Record, t: int, rules: Rules) -> list[Happening]:
+    happened: list[Happening] = []
+    cursor = record.clock
+    while (due := first_after(_moments(record, rules), cursor)) is not None and due <= t:
+        _judge_due(record, due, due, rules, happened)
+        cursor = due
+    return happened
+
+
+def _fire_overdue(record: Record, rules: Rules) -> list[Happening]:
+    """Judge what waited, each at its own time; the stage by all that is known by now."""
+    happened: list[Happening] = []
+    while record.overdue:
+        due = record.overdue.pop(0)
+        known = frozenset(_deadlines(record, rules))
+        _judge_due(record, record.clock, due, rules, happened)
+        _put_off(record, _deadlines(record, rules), known)
+    return happened
+
+
+def _judge_due(record: Record, t: int, due: int, rules: Rules, happened: list[Happening]) -> None:
+    _evaluate(record, t, due, Cause(type=DUE), rules, happened)
+    happened.extend(_told(owed, due, rules) for owed in obligations.breach(record, due))
+    _require(record, due, due, rules, happened)
+
+
+def _evaluate(record: Record, t: int, at: int, cause: Cause, rules: Rules, happened: list[Happening]) -> bool:
+    change = evaluate(
+        record.tracker,
+        record.state,
+        t=t,
+        at=at,
+        cause=cause,
+        waiting=record.overdue,
+        churn_threshold=rules.churn_threshold,
+    )
+    if change is not None:
+        happened.append(Happening("stage", change.at, change, change.at < rules.go_live))
+    return change is not None
+
+
+def _require(record: Record, t: int, at: int, rules: Rules, happened: list[Happening]) -> None:
+    if rules.principles is None or at < rules.go_live:
+        return
+    opened = obligations.required(rules.principles, record, rules.settings, t=t, at=at)
+    happened.extend(_told(owed, at, rules) for owed in opened)
+
+
+def _told(owed: Obligation, at: int, rules: Rules) -> Happening:
+    return Happening("obligation", at, owed, at < rules.go_live)

@@ -1,0 +1,237 @@
+"""The checked tree of a condition, without any engine: what it reads, which moments it names, and a fast closure.
+
+`membrane.conditions` makes `Node`s from the engine's checked AST. A closure exists for the part of the language that
+cannot fail (names, literals, comparisons, `in` a list of literals, logic); the rest is left to the engine, which is
+also the oracle that the tests compare closures with.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+from membrane.dictionary import BY_NAME, CASE_ENUMS, FEATURE_PREFIX, Value
+
+Getter = Callable[[str], Value]
+"""Reads one fact by name."""
+Closure = Callable[[Getter], Value]
+Kind = Literal["const", "duration", "name", "variable", "field", "call", "list", "loop"]
+
+CASES: Final = "cases"
+CASE_AGE: Final = "cases.age"
+"""The name of the age of an open case in `AgeBound.fact`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node. `value` is a constant, a duration in ms, a fact's or variable's name, a field, a function or the
+    variable of a loop; `offset` counts characters from the start of the condition."""
+
+    kind: Kind
+    value: Value
+    children: tuple[Node, ...] = ()
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgeBound:
+    """`fact op ms`: an age compared with a literal; time alone changes its truth `first_ms` after the age's anchor."""
+
+    fact: str
+    op: str
+    ms: int
+
+    @property
+    def moments_ms(self) -> tuple[int, ...]:
+        """When the comparison may change, in milliseconds after the anchor: at d for >= and <, one later for > and <=.
+
+        >>> AgeBound("stage.age", ">", 5).moments_ms, AgeBound("stage.age", ">=", 5).moments_ms
+        ((6,), (5,))
+        """
+        if self.op in {">=", "<"}:
+            return (self.ms,)
+        return (self.ms + 1,) if self.op in {">", "<="} else (self.ms, self.ms + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A fact compared with a literal or with another fact: where a change of the fact may change the condition."""
+
+    fact: str
+    other: Value
+    other_is_fact: bool = False
+
+
+_MIRRORED: Final = {"_<_": ">", "_<=_": ">=", "_>_": "<", "_>=_": "<=", "_==_": "==", "_!=_": "!="}
+_OPS: Final[dict[str, Callable[[Value, Value], bool]]] = {
+    "_==_": operator.eq,
+    "_!=_": operator.ne,
+    "_<_": operator.lt,
+    "_<=_": operator.le,
+    "_>_": operator.gt,
+    "_>=_": operator.ge,
+}
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and all below it, parents first."""
+    yield node
+    for child in node.children:
+        yield from walk(child)
+
+
+def facts_read(node: Node) -> frozenset[str]:
+    """The facts that a condition reads; `cases` for the list, with `case.eta_missed` for that field's own changes."""
+    names = {str(found.value) for found in walk(node) if found.kind == "name"}
+    if any(found.kind == "field" and found.value == "eta_missed" for found in walk(node)):
+        names.add("case.eta_missed")
+    return frozenset(names)
+
+
+def loop_depth(node: Node) -> int:
+    """How deep macros over lists are nested."""
+    below = max(map(loop_depth, node.children), default=0)
+    return below + (node.kind == "loop")
+
+
+def is_age(node: Node) -> bool:
+    """Whether a node is an age: a fact of type duration, or a case's age."""
+    if node.kind == "name":
+        return str(node.value) in BY_NAME and BY_NAME[str(node.value)].type == "duration"
+    return node.kind == "field" and node.value == "age"
+
+
+def age_bounds(node: Node) -> tuple[AgeBound, ...]:
+    """Every comparison of an age with a literal duration."""
+    return tuple(bound for found in walk(node) if (bound := _age_bound(found)) is not None)
+
+
+def loose_ages(node: Node) -> list[Node]:
+    """Ages and durations used in any other way: their moments could not be known beforehand."""
+    bound = _age_bound(node)
+    if bound is not None:
+        return []
+    own = [node] if is_age(node) or node.kind == "duration" else []
+    return own + [found for child in node.children for found in loose_ages(child)]
+
+
+def _age_bound(node: Node) -> AgeBound | None:
+    if node.kind != "call" or node.value not in _MIRRORED:
+        return None
+    left, right = node.children
+    op = str(node.value).strip("_")
+    if is_age(right) and left.kind == "duration":
+        left, right, op = right, left, _MIRRORED[str(node.value)]
+    if not (is_age(left) and right.kind == "duration"):
+        return None
+    return AgeBound(str(left.value) if left.kind == "name" else CASE_AGE, op, int(right.value))
+
+
+def thresholds(node: Node) -> tuple[Threshold, ...]:
+    """Every comparison of a scalar fact with a literal or another fact, and of a fact with each literal of a list."""
+    found: dict[Threshold, None] = {}
+    for call in walk(node):
+        if call.kind == "call" and (call.value in _OPS or call.value == "@in"):
+            for one, other in (call.children, call.children[::-1]):
+                found.update(dict.fromkeys(_thresholds_of(one, other)))
+    return tuple(found)
+
+
+def _thresholds_of(one: Node, other: Node) -> list[Threshold]:
+    if one.kind != "name" or is_age(one):
+        return []
+    fact = str(one.value)
+    literals = other.children if other.kind == "list" else (other,)
+    return [
+        Threshold(fact, item.value, other_is_fact=item.kind == "name")
+        for item in literals
+        if item.kind == "const" or (item.kind == "name" and other.kind != "list")
+    ]
+
+
+def wrong_values(node: Node) -> list[tuple[Node, tuple[str, ...]]]:
+    """Literals compared with an enumeration that it does not have, each with the values it does have."""
+    wrong = []
+    for call in walk(node):
+        if call.kind == "call" and call.value in {"_==_", "_!=_", "@in"}:
+            for one, other in (call.children, call.children[::-1]):
+                wrong += _wrong_in(one, other)
+    return wrong
+
+
+def _wrong_in(one: Node, other: Node) -> list[tuple[Node, tuple[str, ...]]]:
+    enumerated = one.children if one.kind == "list" else (one,)
+    values = next((found for item in enumerated if (found := _enumeration(item))), ())
+    literals = other.children if other.kind == "list" else (other,)
+    return [(item, values) for item in literals if values and item.kind == "const" and item.value not in values]
+
+
+def _enumeration(node: Node) -> tuple[str, ...]:
+    if node.kind == "name" and node.value in BY_NAME:
+        return BY_NAME[str(node.value)].values
+    return CASE_ENUMS.get(str(node.value), ()) if node.kind == "field" else ()
+
+
+def needs_engine(name: str) -> bool:
+    """Whether a name is no scalar fact."""
+    return name not in BY_NAME and not name.startswith(FEATURE_PREFIX)
+
+
+def closure(node: Node) -> Closure | None:
+    """A Python function equal to the condition, None where only the engine can say."""
+    if node.kind in {"const", "duration"}:
+        value = node.value
+        return lambda _get: value
+    if node.kind == "name" and not needs_engine(str(node.value)):
+        name = str(node.value)
+        return lambda get: get(name)
+    return _call(node) if node.kind == "call" else None
+
+
+def _call(node: Node) -> Closure | None:
+    if node.value == "@in":
+        return _membership(*node.children)
+    parts = [closure(child) for child in node.children]
+    return None if None in parts else _combined(str(node.value), [part for part in parts if part is not None], node)
+
+
+def _combined(function: str, parts: list[Closure], node: Node) -> Closure | None:
+    match function, parts:
+        case "_&&_", [left, right]:
+            return lambda get: left(get) and right(get)
+        case "_||_", [left, right]:
+            return lambda get: left(get) or right(get)
+        case "!_", [part]:
+            return lambda get: not part(get)
+        case "_?_:_", [test, yes, no]:
+            return lambda get: yes(get) if test(get) else no(get)
+        case _, [left, right] if function in _OPS:
+            return _comparison(_OPS[function], left, right, node)
+    return None
+
+
+def _comparison(op: Callable[[Value, Value], bool], left: Closure, right: Closure, node: Node) -> Closure:
+    first, second = node.children
+    if first.kind == "name" and second.kind in {"const", "duration"}:  # most comparisons: spare two calls
+        name, value = str(first.value), second.value
+        return lambda get: op(get(name), value)
+    return lambda get: op(left(get), right(get))
+
+
+def _membership(item: Node, among: Node) -> Closure | None:
+    found = closure(item)
+    literals = [child.value for child in among.children if child.kind == "const"]
+    plain = among.kind == "list" and len(literals) == len(among.children) and _one_type(literals)
+    if found is None or not plain:
+        return None
+    values = frozenset(literals)
+    return lambda get: found(get) in values
+
+
+_T = TypeVar("_T")
+
+
+def _one_type(values: list[_T]) -> bool:
+    return len({type(value) for value in values}) <= 1

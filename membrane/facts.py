@@ -1,0 +1,231 @@
+"""The facts of one customer at one moment, read from the record one by one as conditions ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from membrane import cases as c
+from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Value
+from membrane.due import moments
+from membrane.features import FEATURE_NAMES, born_at, features
+from membrane.record import Case, Record, State
+from membrane.settings import TenantSettings
+from membrane.stages import lifecycle
+from membrane.tiles import LEVELS
+from membrane.times import DAY
+from membrane.tracker import MILLION, p_crisis
+from membrane.vocabulary import CASE_STATUSES, CHANNELS, STAGES, Lifecycle
+
+LOW_SCORES_FOR: Final = 30 * DAY
+COMPLAINTS_FOR: Final = 90 * DAY
+_EMAIL: Final = CHANNELS.index("email")
+_WAITING: Final = CASE_STATUSES.index("waiting_on_customer")
+_FEATURE_INDEX: Final = {FEATURE_PREFIX + name: index for index, name in enumerate(FEATURE_NAMES)}
+_EMPTY: Final = State()
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a request says: its channel, the consent for its channel and domain, and when what it asks about ended."""
+
+    channel: str = "other"
+    consent: str = "none"
+    known: bool = False
+    ended_at: int = 0
+
+
+NOTHING: Final = About()
+
+
+class RecordFacts:
+    """A `membrane.dictionary.FactSource` over a record (None: never seen) at moment t.
+
+    `narrow` = (scope, entity) shows the facts of cases, problems, products and surveys as if only that entity were
+    there: so is found which case or product a condition is true for.
+    """
+
+    def __init__(
+        self,
+        record: Record | None,
+        t: int,
+        settings: TenantSettings,
+        about: About = NOTHING,
+        narrow: tuple[str, str] | None = None,
+    ) -> None:
+        self.record = record
+        self.t = t
+        self.settings = settings
+        self.about = about
+        self.narrow = narrow
+        self.state = record.state if record else _EMPTY
+
+    def get(self, name: str) -> Value:
+        """The value at t; the dictionary's `unknown` where there is none."""
+        read = _READ.get(name)
+        if read is not None:
+            return read(self)
+        if name in _FEATURE_INDEX:
+            return self._row[_FEATURE_INDEX[name]] if self.record else 0.0
+        anchor = self.anchor(name)
+        return max(self.t - anchor, 0) if anchor is not None else BY_NAME[name].unknown
+
+    def known(self, name: str) -> bool:
+        """Whether the value comes from data."""
+        if BY_NAME.get(name) is not None and BY_NAME[name].timed == "age":
+            return self.anchor(name) is not None
+        return name.startswith(("request.", "about.", "consent.")) or self.record is not None
+
+    def anchor(self, name: str) -> int | None:
+        """Where an age starts, None when unknown."""
+        read = _ANCHORS.get(name)
+        return (read(self) or None) if read and (self.record or name == "about.age") else None
+
+    def next_change(self, name: str) -> int | None:
+        """The earliest moment > t at which time alone may change the fact (ages apart)."""
+        if self.record is None:
+            return None
+        read = _CHANGES.get(name)
+        found = read(self) if read else _tile_ends(self) if name in _FEATURE_INDEX else []
+        return min((moment for moment in found if moment > self.t), default=None)
+
+    def cases(self) -> Sequence[CaseFacts]:
+        """The open cases, as conditions see them."""
+        return [
+            CaseFacts(
+                case.case,
+                case.category_now or c.UNKNOWN,
+                case.product_now,
+                case.severity,
+                CASE_STATUSES[case.status],
+                max(self.t - case.opened_at, 0),
+                case.eta is not None,
+                c.missed_eta(case, self.t),
+                c.recurrences(self.state, case),
+            )
+            for case in self.open_cases
+        ]
+
+    @cached_property
+    def open_cases(self) -> list[Case]:
+        """The open cases, of the narrowed entity only."""
+        found = [case for case in self.state.cases if case.open]
+        if self.narrow is None:
+            return found
+        scope, entity = self.narrow
+        if scope == "case":
+            return [case for case in found if case.case == entity]
+        if scope == "problem":
+            category, product, _ = entity.split("\x1f")
+            return [case for case in found if (case.category, case.product) == (category, product)]
+        return [case for case in found if case.product == entity] if scope == "product" else found
+
+    @cached_property
+    def relapsing(self) -> list[str]:
+        """Products at risk of relapse."""
+        found = c.relapse_products(self.state, self.t)
+        return [p for p in found if p == self.narrow[1]] if self.narrow and self.narrow[0] == "product" else found
+
+    @cached_property
+    def low_scores(self) -> list[str]:
+        """Surveys with a bad answer of the last 30 days and no service contact since."""
+        found = [
+            low.survey
+            for low in self.state.low_scores
+            if self.t - LOW_SCORES_FOR < low.at <= self.t and low.at > self.state.service_contact_at
+        ]
+        return [s for s in found if s == self.narrow[1]] if self.narrow and self.narrow[0] == "survey" else found
+
+    @cached_property
+    def _row(self) -> list[float]:
+        return features(self.state, self.t)
+
+
+Read = Callable[[RecordFacts], Value]
+
+
+def _stage(f: RecordFacts) -> Value:
+    return str(STAGES[f.record.tracker.stage]) if f.record else "none"
+
+
+def _lifecycle(f: RecordFacts) -> Value:
+    return str(lifecycle(f.state, f.record.tracker, f.t) if f.record else Lifecycle.UNKNOWN)
+
+
+def _count(test: Callable[[RecordFacts, Case], bool]) -> Read:
+    return lambda f: sum(test(f, case) for case in f.open_cases)
+
+
+def _worst(f: RecordFacts) -> Value:
+    return min((case.severity for case in f.open_cases), default=9)
+
+
+def _recurrences(f: RecordFacts) -> Value:
+    return max((c.recurrences(f.state, case) for case in f.open_cases), default=0)
+
+
+def _has_email(f: RecordFacts) -> Value:
+    channels = f.state.profile.channels
+    return channels is None or _EMAIL in channels[0]
+
+
+def _churn(f: RecordFacts) -> Value:
+    return f.record.tracker.churn / MILLION if f.record and f.record.tracker.churn >= 0 else 0.0
+
+
+def _complained(f: RecordFacts) -> Value:
+    return int(bool(f.state.complained_at) and f.state.complained_at > f.t - COMPLAINTS_FOR)
+
+
+_READ: Final[dict[str, Read]] = {
+    "lifecycle": _lifecycle,
+    "stage.name": _stage,
+    "stage.p_crisis": lambda f: p_crisis(f.record.tracker) if f.record else 0.0,
+    "case.open": lambda f: len(f.open_cases),
+    "case.open_without_eta": _count(lambda _, case: case.eta is None and case.status == 0),
+    "case.waiting_on_customer": _count(lambda _, case: case.status == _WAITING),
+    "case.worst_severity": _worst,
+    "case.eta_missed": _count(lambda f, case: c.missed_eta(case, f.t)),
+    "case.open_billing": _count(lambda f, case: case.category_now in f.settings.billing_categories),
+    "problem.recurrences": _recurrences,
+    "risk.relapse": lambda f: bool(f.relapsing),
+    "risk.churn": _churn,
+    "survey.low_unanswered": lambda f: len(f.low_scores),
+    "about.known": lambda f: f.about.known,
+    "consent.state": lambda f: f.about.consent,
+    "contact.complaints_90d": _complained,
+    "profile.vulnerable": lambda f: bool(f.state.profile.vulnerable and f.state.profile.vulnerable[0]),
+    "profile.has_email": _has_email,
+    "request.channel": lambda f: f.about.channel,
+    "incident.active": lambda _: False,
+    "data.service_source_silent": lambda _: False,
+}
+
+_ANCHORS: Final[dict[str, Callable[[RecordFacts], int]]] = {
+    "stage.age": lambda f: f.record.tracker.since if f.record else 0,
+    "episode.age": lambda f: f.record.tracker.episode_at if f.record else 0,
+    "closed.age": lambda f: f.state.closed_at,
+    "customer.tenure": lambda f: born_at(f.state),
+    "about.age": lambda f: f.about.ended_at if f.about.known else 0,
+}
+
+
+def _moved(f: RecordFacts) -> list[int]:
+    return moments(f.state, f.record.tracker) if f.record else []
+
+
+def _tile_ends(f: RecordFacts) -> list[int]:
+    return [(f.t // size + 1) * size for size, _ in LEVELS[:1]]
+
+
+_CHANGES: Final[dict[str, Callable[[RecordFacts], list[int]]]] = {
+    "lifecycle": _moved,
+    "stage.name": _moved,
+    "stage.p_crisis": _moved,
+    "risk.relapse": lambda f: [case.reported_at + c.RELAPSE_WINDOW for case in f.state.cases if case.reported_at],
+    "case.eta_missed": lambda f: [case.eta + 1 for case in f.open_cases if case.eta is not None],
+    "survey.low_unanswered": lambda f: [low.at + LOW_SCORES_FOR for low in f.state.low_scores],
+    "contact.complaints_90d": lambda f: [f.state.complained_at + COMPLAINTS_FOR] if f.state.complained_at else [],
+}

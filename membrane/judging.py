@@ -1,0 +1,148 @@
+"""Judging one candidate at one moment: what speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from membrane.caps import Cap, cap_state
+from membrane.decisions import Candidate
+from membrane.defaults import default_verdict
+from membrane.dictionary import FactSource, Value
+from membrane.precedence import RANK, strongest
+from membrane.principles import Effect, Etiquette, Principle
+from membrane.quiet_hours import QuietHours, local
+from membrane.record import Obligation
+from membrane.scope import KINDS_OF, Slot
+from membrane.settings import TenantSettings
+from membrane.sight import CONSENT, Asked, ChangedFacts, Sight
+from membrane.vocabulary import InteractionClass, Lifecycle, Verdict
+from membrane.wording import TEXTS
+
+_HARD: Final = {Effect.FORBID: Verdict.FORBID, Effect.DEFER: Verdict.DEFER}
+_ASKS_CONSENT: Final = frozenset({InteractionClass.PERSUASION, InteractionClass.SURVEY})
+_NEVER_SEEN: Final = frozenset({"lifecycle", CONSENT})
+_ONLY_CONSENT: Final = frozenset({CONSENT})
+STAGE: Final = "stage.name"
+_ONLYSTAGE: Final = frozenset({STAGE})
+
+UNREADABLE: Final = "record_unreadable"
+"""The cause that says nothing is known of the customer but consents."""
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that speaks for a verdict. `reads` names the facts that it depends on, `shown` are
+    facts of its own, `rule` is what found it."""
+
+    verdict: Verdict
+    source: str
+    id: str
+    text: Mapping[str, str]
+    reads: frozenset[str] = frozenset()
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    rule: Principle | Cap | QuietHours | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges candidates under a tenant's settings and what is degraded (causes of `membrane.defaults`)."""
+
+    settings: TenantSettings
+    causes: tuple[str, ...] = ()
+
+    def findings(self, asked: Asked, sight: Sight) -> list[Finding]:
+        """What speaks for the verdict, strongest first; none says allow."""
+        slot, etiquette = asked.slot, asked.etiquette
+        if slot is None or etiquette is None:
+            return [Finding(Verdict.FORBID, "default", "unknown-class", TEXTS["unknown-class"])]
+        facts = sight.facts(asked.about)
+        degraded = list(self._degraded(slot, etiquette, facts)) if self.causes else []
+        if any(one.verdict is Verdict.ALLOW for one in degraded):
+            return degraded  # care fails open: what cannot be trusted blocks nothing
+        # "Cannot read" is not "no data": from a record that cannot be read nothing is concluded.
+        matching = [] if UNREADABLE in self.causes else _matching(etiquette.blocking, facts)
+        found = [*self._consent(slot, facts), *matching, *degraded]
+        if (etiquette.caps or etiquette.quiet_hours) and not fulfils(asked.candidate, sight.owed):
+            found += _full_caps(etiquette.caps, sight)
+            if slot.direction == "outbound":
+                found += _quiet(etiquette.quiet_hours, sight)
+        if len(found) > 1:
+            found.sort(key=_strongest_first)
+        return found
+
+    def changed_verdict(self, asked: Asked, sight: Sight, found: Iterable[Finding], fact: str, value: Value) -> Verdict:
+        """The verdict if one fact were another, given what was found with the facts as they are."""
+        verdict = strongest(one.verdict for one in found if fact not in one.reads)
+        slot, etiquette = asked.slot, asked.etiquette
+        if slot is None or etiquette is None or verdict is Verdict.FORBID:
+            return verdict
+        facts = ChangedFacts(sight.facts(asked.about), fact, value)
+        verdicts: list[Verdict] = [verdict]
+        if fact in _NEVER_SEEN:
+            verdicts += [one.verdict for one in self._consent(slot, facts)]
+        if fact == STAGE and self.causes:
+            verdicts += [one.verdict for one in self._degraded(slot, etiquette, facts) if STAGE in one.reads]
+        # The first that matches is the strongest: what forbids comes before what defers.
+        touched = (_HARD[one.effect] for one in etiquette.reading.get(fact, ()) if one.matches(facts))
+        return strongest([*verdicts, next(touched, verdict)])
+
+    def _degraded(self, slot: Slot, etiquette: Etiquette, facts: FactSource) -> Iterator[Finding]:
+        stage = str(facts.get(STAGE))
+        for cause in self.causes:
+            verdict = default_verdict(slot.cls, slot.kind, cause, stage, needs_model=etiquette.needs_model)
+            if verdict is not None:
+                by_stage = cause == "stale" and slot.cls is InteractionClass.PERSUASION
+                yield Finding(verdict, "degraded", cause, TEXTS[cause], _ONLYSTAGE if by_stage else frozenset())
+
+    def _consent(self, slot: Slot, facts: FactSource) -> Iterator[Finding]:
+        if slot.cls not in _ASKS_CONSENT:
+            return
+        consent = facts.get(CONSENT)
+        if consent == "denied":
+            yield Finding(Verdict.FORBID, "consent", "opted-out", TEXTS["opted-out"], _ONLY_CONSENT)
+        elif consent != "granted" and facts.get("lifecycle") == Lifecycle.UNKNOWN and UNREADABLE not in self.causes:
+            yield Finding(Verdict.FORBID, "default", "never-seen", TEXTS["never-seen"], _NEVER_SEEN)
+        elif consent != "granted" and self.settings.consent == "opt_in":
+            yield Finding(Verdict.FORBID, "consent", "opt-in-missing", TEXTS["opt-in-missing"], _ONLY_CONSENT)
+
+
+def verdict_of(findings: Iterable[Finding]) -> Verdict:
+    """The strongest verdict among them."""
+    return strongest(one.verdict for one in findings)
+
+
+def fulfils(candidate: Candidate, owed: Iterable[Obligation]) -> bool:
+    """Whether a candidate would do what is owed: a contact of that kind, or any service contact after a bad rating."""
+    known = candidate.kind in KINDS_OF.get(candidate.domain, ())
+    return any(
+        (known and one.kind == candidate.kind) or (one.kind == "survey_follow_up" and candidate.domain == "service")
+        for one in owed
+    )
+
+
+def _strongest_first(finding: Finding) -> int:
+    return -RANK[finding.verdict]
+
+
+def _matching(principles: Iterable[Principle], facts: FactSource) -> list[Finding]:
+    return [
+        Finding(_HARD[one.effect], "principle", one.id, one.text, one.condition.reads, rule=one)
+        for one in principles
+        if one.matches(facts)
+    ]
+
+
+def _full_caps(caps: Iterable[Cap], sight: Sight) -> Iterator[Finding]:
+    for cap in caps:
+        state = cap_state(cap, sight.contacts, sight.t)
+        if state.full:
+            shown = {"contacts": state.counted, "at_most": cap.at_most, "per_hours": cap.per_ms / 3_600_000}
+            yield Finding(Verdict.DEFER, "cap", cap.id, cap.text, shown=shown, rule=cap)
+
+
+def _quiet(quiet_hours: Iterable[QuietHours], sight: Sight) -> Iterator[Finding]:
+    for quiet in quiet_hours:
+        if quiet.holds(sight.zone, sight.t):
+            shown = {"local_time": f"{local(sight.zone, sight.t):%H:%M}", "timezone": sight.zone.key}
+            yield Finding(Verdict.DEFER, "quiet_hours", quiet.id, quiet.text, shown=shown, rule=quiet)

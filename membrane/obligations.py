@@ -1,0 +1,220 @@
+"""Obligations: what principles make the company owe, opened, met, waived and breached. Pure but for the record given.
+
+The functions that open and close change `record.obligations` in place and return what they changed. An id is made of
+principle, customer and what the obligation is once per, so that every process and every replay makes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from membrane import signals as s
+from membrane.dictionary import FactSource
+from membrane.entities import SEPARATOR, entities
+from membrane.facts import RecordFacts
+from membrane.ids import stable_id
+from membrane.principles import Principle, PrincipleSet, Promise
+from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record
+from membrane.settings import TenantSettings
+
+KEPT: Final = 24
+"""A record keeps this many; the oldest closed ones go first, and where all are still owed nothing new is opened."""
+
+_NARROWED: Final = frozenset({"case", "problem", "product", "survey"})
+_MET_BY_CONTACT: Final = frozenset({"agent_call", "status_call", "outage_notice", "rescue_offer"})
+_MET_BY_CREDIT: Final = frozenset({"free_service", "service_credit"})
+_WAIVED_WITH_CASE: Final = frozenset({"promised_time", "status_call"})
+_WAIVED_WITH_PRODUCT: Final = frozenset({"rescue_offer", "service_credit"})
+
+
+def required(
+    principles: PrincipleSet, record: Record, settings: TenantSettings, *, t: int, at: int
+) -> list[Obligation]:
+    """Opens what the principles demand of the record as it is at `t`, dated `at`; nothing is ever opened twice.
+
+    The condition is evaluated for the whole customer first, then for each case, problem, product or survey alone.
+    """
+    facts = RecordFacts(record, t, settings)
+    opened = []
+    for rule in principles.requires:
+        promise = rule.promise
+        if promise is None or not rule.matches(facts):
+            continue
+        for about in _abouts(rule, promise, record, settings, t):
+            owed = _obligation(rule, promise, record, about, at)
+            if _may_open(owed, promise, record) and _make_room(record):
+                record.obligations.append(owed)
+                opened.append(owed)
+    return opened
+
+
+def settle(
+    record: Record, signal_type: str, data: s.Data | None, t: int, principles: PrincipleSet | None = None
+) -> list[Obligation]:
+    """Closes what a signal of event time `t`, already folded into the record, meets or makes pointless. `principles`
+    say where other kinds than the usual ones meet an obligation."""
+    closing = _CLOSING.get(signal_type)
+    owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if closing else []
+    if closing is None or data is None or not owed:
+        return []
+    changed = list(closing(_Settling(record, owed, t, _met_by(principles)), data))
+    for one, state in changed:
+        one.state, one.closed_at = state, t
+    return [one for one, _ in changed]
+
+
+def breach(record: Record, t: int) -> list[Obligation]:
+    """Marks what is open and was due by `t` as breached; it stays owed."""
+    late = [one for one in record.obligations if one.state == OPEN and one.due <= t]
+    for one in late:
+        one.state = BREACHED
+    return late
+
+
+def due_moments(record: Record, principles: PrincipleSet) -> Iterator[int]:
+    """The moments at which obligations change by time: due times, next periods, windows of at_most that make room."""
+    yield from (one.due for one in record.obligations if one.state == OPEN)
+    promises = {rule.id: rule.promise for rule in principles.requires}
+    for one in record.obligations:
+        promise = promises.get(one.principle)
+        if promise is not None and promise.every_ms:
+            yield one.opened_at + promise.every_ms
+        if promise is not None and promise.at_most is not None:
+            yield one.opened_at + promise.at_most[1]
+
+
+def require_moments(principles: PrincipleSet, facts: FactSource) -> Iterator[int]:
+    """The moments, past or to come, at which ages make conditions of `require` principles change."""
+    return principles.require_timing.age_moments(facts)
+
+
+def _abouts(rule: Principle, promise: Promise, record: Record, settings: TenantSettings, t: int) -> Iterable[str]:
+    """What the promise is owed for: the entities for which the condition holds when it sees only them."""
+    scope = promise.once_per
+    if not scope:
+        return (entities(record, t, "product") if promise.kind in _WAIVED_WITH_PRODUCT else [])[:1] or [""]
+    found = entities(record, t, scope)
+    if scope not in _NARROWED:
+        return found
+    return [one for one in found if rule.matches(RecordFacts(record, t, settings, narrow=(scope, one)))]
+
+
+def _obligation(rule: Principle, promise: Promise, record: Record, about: str, at: int) -> Obligation:
+    key = f"{promise.once_per}:{about}" if promise.once_per else f"every:{at}"
+    return Obligation(
+        obligation=stable_id(rule.id, record.tenant, record.customer, key),
+        principle=rule.id,
+        kind=promise.kind,
+        owner=promise.owner,
+        opened_at=at,
+        due=at + promise.due_ms,
+        scope=promise.once_per,
+        about=about,
+        episode_at=record.tracker.episode_at,
+    )
+
+
+def _may_open(owed: Obligation, promise: Promise, record: Record) -> bool:
+    earlier = [one for one in record.obligations if one.principle == owed.principle]
+    if any(one.obligation == owed.obligation or _same_problem(one, owed) for one in earlier):
+        return False
+    if promise.every_ms and any(owed.opened_at < one.opened_at + promise.every_ms for one in earlier):
+        return False
+    if promise.at_most is None:
+        return True
+    count, window = promise.at_most
+    return sum(one.opened_at > owed.opened_at - window for one in earlier) < count
+
+
+def _same_problem(one: Obligation, owed: Obligation) -> bool:
+    """A late report can show that a problem began earlier than it was known to, which makes it no other problem."""
+    if owed.scope != "problem" or one.scope != "problem":
+        return False
+    problem, _, since = owed.about.rpartition(SEPARATOR)
+    return one.about.rpartition(SEPARATOR)[0] == problem and one.opened_at >= int(since)
+
+
+def _make_room(record: Record) -> bool:
+    if len(record.obligations) < KEPT:
+        return True
+    closed = [one for one in record.obligations if one.state in {MET, WAIVED}]
+    if closed:
+        record.obligations.remove(min(closed, key=lambda one: (one.closed_at, one.opened_at, one.obligation)))
+    return bool(closed)
+
+
+# ---- what closes an obligation -------------------------------------------------------------------------------------
+
+
+class _Settling:
+    """What is owed when a signal comes, and which of it the signal may meet (it must not be older)."""
+
+    def __init__(self, record: Record, owed: list[Obligation], t: int, met_by: dict[str, frozenset[str]]) -> None:
+        self.record = record
+        self.owed = owed
+        self.open_by_then = [one for one in owed if one.opened_at <= t]
+        self.met_by = met_by
+
+
+Closed = Iterator[tuple[Obligation, int]]
+
+
+def _met_by(principles: PrincipleSet | None) -> dict[str, frozenset[str]]:
+    rules = principles.requires if principles else ()
+    return {rule.id: rule.promise.met_by for rule in rules if rule.promise and rule.promise.met_by}
+
+
+def _contact(settling: _Settling, data: s.Data) -> Closed:
+    if isinstance(data, s.ContactMade):
+        for one in settling.open_by_then:
+            own = settling.met_by.get(one.principle)
+            usual = one.kind in _MET_BY_CONTACT and one.kind == data.kind
+            follow_up = one.kind == "survey_follow_up" and data.domain == "service"
+            if (usual or follow_up) if own is None else data.kind in own:
+                yield one, MET
+
+
+def _credit(settling: _Settling, data: s.Data) -> Closed:
+    """The obligation named, else the one that has been owed longest: one credit pays one debt."""
+    if not isinstance(data, s.CreditGiven):
+        return
+    kinds = settling.met_by
+    payable = [one for one in settling.open_by_then if one.kind in _MET_BY_CREDIT or one.principle in kinds]
+    named = [one for one in payable if one.obligation == data.obligation]
+    alike = [one for one in payable if data.kind in kinds.get(one.principle, {one.kind})]
+    oldest = sorted(alike, key=lambda one: (one.opened_at, one.obligation)) if data.obligation is None else []
+    yield from ((one, MET) for one in (named or oldest)[:1])
+
+
+def _promised(settling: _Settling, data: s.Data) -> Closed:
+    if isinstance(data, s.CaseOpened | s.CaseUpdated) and isinstance(data.eta, str):
+        for one in settling.open_by_then:
+            if one.kind == "promised_time" and one.about == data.case:
+                yield one, MET
+
+
+def _resolved(settling: _Settling, data: s.Data) -> Closed:
+    if isinstance(data, s.CaseResolved) and not _is_open(settling.record, data.case):
+        yield from ((one, WAIVED) for one in settling.owed if one.kind in _WAIVED_WITH_CASE and one.about == data.case)
+
+
+def _replaced(settling: _Settling, data: s.Data) -> Closed:
+    if isinstance(data, s.ProductReplaced):
+        yield from (
+            (one, WAIVED) for one in settling.owed if one.kind in _WAIVED_WITH_PRODUCT and one.about == data.old
+        )
+
+
+def _is_open(record: Record, case: str) -> bool:
+    return any(one.case == case and one.open for one in record.state.cases)
+
+
+_CLOSING: Final[dict[str, Callable[[_Settling, s.Data], Closed]]] = {
+    "cx.contact.made.v1": _contact,
+    "cx.credit.given.v1": _credit,
+    "cx.case.opened.v1": _promised,
+    "cx.case.updated.v1": _promised,
+    "cx.case.resolved.v1": _resolved,
+    "cx.product.replaced.v1": _replaced,
+}

@@ -1,0 +1,138 @@
+"""The ports: what the domain and its processes ask of stores and models. Adapters live in storage/ and models/.
+
+Nothing here imports an adapter. Bytes of records are opaque to the stores; `membrane.record` gives them meaning.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Commit",
+    "Effect",
+    "LogRecord",
+    "NewSignal",
+    "PartitionMeta",
+    "RecordKind",
+    "Scorer",
+    "SignalSource",
+    "StateStore",
+    "partition_of",
+]
+
+
+class RecordKind(IntEnum):
+    """The kinds of records of the log; the numbers are stored."""
+
+    SIGNAL = 1
+    TICK = 2
+    REVISION = 3
+    ACT = 4
+    ERASE = 5
+
+
+def partition_of(tenant: str, customer: str, partitions: int) -> int:
+    """The log partition of a customer: crc32(tenant NUL customer) modulo their number."""
+    return zlib.crc32(f"{tenant}\0{customer}".encode()) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record of one log partition. `body` is JSON: for a SIGNAL a `membrane.signals.StoredSignal`, for a TICK
+    `{"time": ms}`, for a REVISION `{"kind": "principles"|"stage_model"|"churn_model", "revision", "digest"}`, for an
+    ACT `{"act": "meet"|"waive", "tenant", "customer", "obligation", "time": ms, "by", "reason"}`."""
+
+    offset: int
+    kind: RecordKind
+    received_ms: int
+    tenant: str
+    customer: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewSignal:
+    """A checked signal on its way into the log. `body` is a JSON `StoredSignal`; `consents` are
+    (channel index, domain index, granted, time_ms) that must be visible with it."""
+
+    tenant: str
+    customer: str
+    source: str
+    id: str
+    time_ms: int
+    body: bytes
+    consents: tuple[tuple[int, int, bool, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something the stream tells the world: a stage change, an obligation's new state.
+
+    `id` is the same in every replay: `<partition>-<offset>-<n>`, or the obligation's id and state."""
+
+    id: str
+    offset: int
+    kind: str
+    tenant: str
+    customer: str
+    time_ms: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Commit:
+    """What one step of the stream writes in ONE transaction of one partition's store."""
+
+    records: list[tuple[str, str, bytes]] = field(default_factory=list)  # (tenant, customer, record bytes)
+    due: list[tuple[str, str, int | None]] = field(default_factory=list)  # next due time of each written customer
+    effects: list[Effect] = field(default_factory=list)
+    obligations: list[tuple[str, str, str, str, str, int, bytes]] = field(default_factory=list)
+    # (obligation id, tenant, customer, state, owner, due_ms, JSON body): the latest state of each
+    next_offset: int = 0  # the offset after the last record applied
+    meta: bytes = b""  # PartitionMeta as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionMeta:
+    """What a partition's store says of itself beside its records."""
+
+    next_offset: int
+    meta: bytes
+
+
+class SignalSource(Protocol):
+    """The read side of the log, for one partition at a time."""
+
+    def read(self, partition: int, offset: int, limit: int) -> Sequence[LogRecord]:
+        """At most `limit` records of `partition` from `offset` on, in order; empty at the end."""
+
+    def end(self, partition: int) -> int:
+        """The offset that the next record will get."""
+
+
+class StateStore(Protocol):
+    """The store of one partition. Raises StoreUnavailable, AnotherWriter or StoreRefused, never for data."""
+
+    def meta(self) -> PartitionMeta: ...
+
+    def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]: ...
+
+    def due_before(self, t: int, limit: int) -> list[tuple[str, str]]:
+        """Customers whose next due time is <= t, by (due time, tenant, customer)."""
+
+    def commit(self, commit: Commit) -> None:
+        """All or nothing; refuses (AnotherWriter) when the epoch in the store is not ours any more."""
+
+
+class Scorer(Protocol):
+    """What infers. Pure: the same rows give the same outputs, whatever the batch they come in."""
+
+    def score(self, rows: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Rows (n, features) -> stage probabilities (n, 6) in the order of STAGES and churn probabilities (n,)."""

@@ -1,0 +1,252 @@
+"""Principles: rules of etiquette, each a condition with an effect, a scope and the text shown as the reason.
+
+A `PrincipleSet` is one revision of a principle file, made by `membrane.principle_file.read_principles`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final
+
+from membrane.caps import Cap
+from membrane.conditions import Condition
+from membrane.dictionary import BY_NAME, FEATURE_PREFIX, FactSource
+from membrane.expressions import CASE_AGE, AgeBound
+from membrane.given import Given
+from membrane.quiet_hours import QuietHours
+from membrane.scope import Scope, Slot
+
+OWNERS: Final = ("marketing", "sales", "service", "billing", "legal", "insight", "operations")
+MONEY_KINDS: Final = frozenset({"free_service", "service_credit"})
+MODEL_FACTS: Final = frozenset({"risk.churn"})
+"""Facts that only a model can give. `stage.p_crisis` is none of them: rules alone say 1 or 0."""
+
+
+class Effect(StrEnum):
+    """What a principle does when its condition holds."""
+
+    FORBID = "forbid"
+    DEFER = "defer"
+    MODIFY = "modify"
+    REQUIRE = "require"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What a `require` principle makes the company owe: what, who, within `due_ms`, and how often. `once_per` and
+    `every_ms` exclude each other; `at_most` is (count, window in ms); `met_by` names the kinds of contacts or credits
+    that meet it in place of the usual ones."""
+
+    kind: str
+    owner: str
+    due_ms: int
+    once_per: str = ""
+    every_ms: int = 0
+    at_most: tuple[int, int] | None = None
+    approval: str = ""
+    met_by: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class InlineTest:
+    """A test in the file: with these facts (None: when the evaluation fails) the principle matches or not."""
+
+    path: str
+    given: Given | None
+    matches: bool
+
+
+@dataclass(frozen=True)
+class Principle:
+    """One rule. `changes` is what a `modify` sets, `promise` what a `require` makes owed."""
+
+    id: str
+    owner: str
+    text: dict[str, str]
+    scope: Scope
+    condition: Condition
+    effect: Effect
+    changes: dict[str, Any] = field(default_factory=dict)
+    promise: Promise | None = None
+    tests: tuple[InlineTest, ...] = ()
+
+    @cached_property
+    def timing(self) -> Timing:
+        """How time alone may change whether it matches."""
+        return timing_of((self,))
+
+    @property
+    def on_error(self) -> bool:
+        """Whether it counts as matching when its condition fails: the safe side. Money and changes of manner wait."""
+        if self.effect is Effect.REQUIRE:
+            return self.promise is not None and self.promise.kind not in MONEY_KINDS
+        return self.effect is not Effect.MODIFY
+
+    def matches(self, facts: FactSource) -> bool:
+        """Whether the condition holds for these facts, or fails where failing counts as holding."""
+        found = self.condition.evaluate(facts)
+        return self.on_error if found is None else found
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """Something that no principle, cap or quiet hour may keep from the customer."""
+
+    id: str
+    scope: Scope
+    text: dict[str, str]
+
+
+GUARANTEES: Final = (
+    Guarantee(
+        "never-silence-safety",
+        Scope(domains=frozenset({"legal"})),
+        {
+            "es": "Los avisos legales y de seguridad siempre llegan.",
+            "en": "Legal and safety notices always get through.",
+        },
+    ),
+    Guarantee(
+        "never-silence-help",
+        Scope(
+            domains=frozenset({"service"}),
+            kinds=frozenset({"ticket_reply", "outage_notice", "security_notice", "appointment"}),
+        ),
+        {
+            "es": "Responder a quien pidió ayuda nunca se bloquea.",
+            "en": "Answering someone who asked for help is never blocked.",
+        },
+    ),
+)
+"""In force for every tenant, whether or not its file repeats them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How time alone may change some conditions: facts that name their own next change, ages against literals."""
+
+    changing: tuple[str, ...]
+    ages: tuple[AgeBound, ...]
+
+    def age_moments(self, facts: FactSource) -> Iterator[int]:
+        """The moments, past or to come, at which a comparison of an age with a literal may change."""
+        for bound in self.ages:
+            if bound.fact == CASE_AGE:
+                anchors: list[int | None] = [facts.t - case.age_ms for case in facts.cases()]
+            else:
+                anchors = [facts.anchor(bound.fact)]
+            for anchor in anchors:
+                if anchor is not None:
+                    yield from (anchor + after for after in bound.moments_ms)
+
+
+def timing_of(principles: Iterable[Principle]) -> Timing:
+    """The timing of the conditions of some principles, each thing once."""
+    conditions = [one.condition for one in principles]
+    reads = {name for condition in conditions for name in condition.reads}
+    ages = {bound: None for condition in conditions for bound in condition.ages}
+    return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(ages))
+
+
+@dataclass(frozen=True, slots=True)
+class Etiquette:
+    """What applies to the candidates of one slot: `blocking` forbids (first) and defers, `modifying` changes the
+    manner of what is allowed; each with its timing. `reading`: what blocks, by fact read. `needs_model`: some of it
+    reads a fact that only a model gives."""
+
+    blocking: tuple[Principle, ...]
+    modifying: tuple[Principle, ...]
+    caps: tuple[Cap, ...]
+    quiet_hours: tuple[QuietHours, ...]
+    forbidding_timing: Timing
+    blocking_timing: Timing
+    modifying_timing: Timing
+    reading: dict[str, tuple[Principle, ...]]
+    needs_model: bool
+
+
+@dataclass(frozen=True)
+class PrincipleSet:
+    """One revision of a tenant's etiquette; immutable. `digest` is the hex digest of the file it came from."""
+
+    pack: str
+    revision: str
+    digest: str
+    guarantees: tuple[Guarantee, ...]
+    principles: tuple[Principle, ...]
+    caps: tuple[Cap, ...]
+    quiet_hours: tuple[QuietHours, ...]
+    _by_slot: dict[Slot, Etiquette] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Revision and digest, as answers name it: `2026-11-22.1+1a2b3c4d`."""
+        return f"{self.revision}+{self.digest[:8]}"
+
+    @cached_property
+    def requires(self) -> tuple[Principle, ...]:
+        """The principles that make something owed."""
+        return tuple(one for one in self.principles if one.effect is Effect.REQUIRE)
+
+    @cached_property
+    def require_timing(self) -> Timing:
+        """How time alone may change what is owed."""
+        return timing_of(self.requires)
+
+    def etiquette(self, slot: Slot) -> Etiquette:
+        """What applies to a slot. Kept once found: there are only as many as the vocabulary has."""
+        found = self._by_slot.get(slot)
+        if found is None:
+            found = self._by_slot[slot] = self._etiquette(slot)
+        return found
+
+    def _etiquette(self, slot: Slot) -> Etiquette:
+        covering = [one for one in self.principles if one.scope.covers(slot)]
+        guaranteed = any(one.scope.covers(slot) for one in self.guarantees)
+        forbidding = [one for one in covering if one.effect is Effect.FORBID]
+        deferring = [one for one in covering if one.effect is Effect.DEFER]
+        blocking = () if guaranteed else (*forbidding, *deferring)
+        modifying = [one for one in covering if one.effect is Effect.MODIFY]
+        reads = {name for one in blocking for name in one.condition.reads}
+        return Etiquette(
+            blocking=blocking,
+            modifying=tuple(modifying),
+            caps=tuple(cap for cap in self.caps if cap.scope.covers(slot) and not guaranteed),
+            quiet_hours=tuple(quiet for quiet in self.quiet_hours if quiet.scope.covers(slot) and not guaranteed),
+            forbidding_timing=timing_of(forbidding),
+            blocking_timing=timing_of(blocking),
+            modifying_timing=timing_of(modifying),
+            reading={name: tuple(one for one in blocking if name in one.condition.reads) for name in reads},
+            needs_model=not MODEL_FACTS.isdisjoint(reads),
+        )
+
+
+def _changes_by_itself(name: str) -> bool:
+    return name.startswith(FEATURE_PREFIX) or (name in BY_NAME and BY_NAME[name].timed == "changes")
+
+
+_REVISION: Final = re.compile(r"(\d{4}-\d\d-\d\d)\.(\d{1,6})")
+
+
+def parse_revision(revision: str) -> tuple[str, int]:
+    """The date and number of a revision `YYYY-MM-DD.N`; ValueError for any other text."""
+    match = _REVISION.fullmatch(revision)
+    if match is None:
+        raise ValueError(f"a revision must be YYYY-MM-DD.N, came {revision!r}")
+    date.fromisoformat(match[1])
+    return match[1], int(match[2])
+
+
+def compare_revisions(a: str, b: str) -> int:
+    """-1, 0 or 1 as revision `a` is older than, the same as or newer than `b`, by (date, number).
+
+    >>> compare_revisions("2026-11-22.9", "2026-11-22.10")
+    -1
+    """
+    first, second = parse_revision(a), parse_revision(b)
+    return (first > second) - (first < second)

@@ -1,0 +1,39 @@
+"""What a tenant may set: how the shared machinery reads its customers."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from membrane.times import DAY
+
+LANGUAGES: Final = ("en", "es")
+CONSENT_MODES: Final = ("opt_out", "opt_in")
+
+
+class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One tenant's settings. `consent`: whether a known customer may be addressed unless they said no (`opt_out`) or
+    only if they said yes (`opt_in`). ValueError for a time zone that does not exist."""
+
+    timezone: str = "UTC"
+    language: Literal["en", "es"] = "en"
+    consent: Literal["opt_out", "opt_in"] = "opt_out"
+    billing_categories: tuple[str, ...] = ("billing", "invoice", "payment")
+    churn_threshold: float = 0.5
+    """Calibrated probability of churn from which a customer counts as at risk."""
+    problem_ends_after_ms: int = 30 * DAY
+    """A problem ends after this long without an opening or reopening."""
+
+    def __post_init__(self) -> None:
+        if zone_of(self.timezone) is None:
+            raise ValueError(f"timezone must be an IANA name such as America/Bogota, came {self.timezone!r}")
+
+
+def zone_of(name: str) -> ZoneInfo | None:
+    """The time zone of an IANA name, None if there is none of that name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None

@@ -1,0 +1,164 @@
+"""What a judge sees: a customer at a moment, with facts read once, and a candidate made ready to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+from membrane.arbitration import Contender
+from membrane.decisions import Candidate
+from membrane.dictionary import CaseFacts, FactSource, Value
+from membrane.facts import NOTHING, About
+from membrane.principles import Etiquette, Timing
+from membrane.quiet_hours import QuietHours
+from membrane.record import BREACHED, OPEN, Contact, Record
+from membrane.scope import Slot
+from membrane.settings import TenantSettings, zone_of
+
+CONSENT: Final = "consent.state"
+REQUEST_FACTS: Final = frozenset({"request.channel", "about.known", "about.age", CONSENT})
+"""Facts that differ between the candidates of one request."""
+
+
+class View(Protocol):
+    """A customer as seen at moment `t`; `record` is None for one never seen."""
+
+    @property
+    def t(self) -> int: ...
+
+    @property
+    def record(self) -> Record | None: ...
+
+    def at(self, t: int) -> View:
+        """The customer at a later moment: due times up to it have fired on a copy."""
+
+    def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> FactSource:
+        """The facts for a request; with `narrow` = (scope, entity) those of cases, problems, products and surveys as
+        if only that entity were there."""
+
+    def entities(self, scope: str) -> list[str]:
+        """The entities of a once_per scope."""
+
+    def consent(self, channel: int, domain: int) -> str:
+        """granted, denied or none."""
+
+    def next_due(self) -> int | None:
+        """The next moment > t at which the record itself changes by time."""
+
+
+class SharedFacts:
+    """Facts read once: what is the same for all candidates is kept in `shared`."""
+
+    def __init__(self, source: FactSource, shared: dict[str, Value]) -> None:
+        self._source = source
+        self._shared = shared
+        self._own: dict[str, Value] = {}
+
+    @property
+    def t(self) -> int:
+        return self._source.t
+
+    def get(self, name: str) -> Value:
+        value = self._shared.get(name)
+        if value is None:
+            value = self._own.get(name)
+        if value is None:
+            value = self._source.get(name)
+            (self._own if name in REQUEST_FACTS else self._shared)[name] = value
+        return value
+
+    def known(self, name: str) -> bool:
+        return self._source.known(name)
+
+    def anchor(self, name: str) -> int | None:
+        return self._source.anchor(name)
+
+    def next_change(self, name: str) -> int | None:
+        return self._source.next_change(name)
+
+    def cases(self) -> Sequence[CaseFacts]:
+        return self._source.cases()
+
+
+class ChangedFacts(SharedFacts):
+    """The facts with one of them changed."""
+
+    def __init__(self, source: FactSource, fact: str, value: Value) -> None:
+        super().__init__(source, {})
+        self._fact = fact
+        self._value = value
+
+    def get(self, name: str) -> Value:
+        return self._value if name == self._fact else self._source.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A candidate made ready to be judged; `at` is when it would go out. `slot` and `etiquette` are None for an unknown
+    domain."""
+
+    candidate: Candidate
+    contender: Contender
+    slot: Slot | None
+    etiquette: Etiquette | None
+    about: About
+    at: int
+
+
+class Sight:
+    """A view whose facts are read once, for all candidates judged at its moment."""
+
+    def __init__(self, view: View, settings: TenantSettings) -> None:
+        self.view = view
+        self.t = view.t
+        record = view.record
+        self.contacts: list[Contact] = record.state.contacts if record else []
+        self.owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
+        self._record = record
+        self._settings = settings
+        self._shared: dict[str, Value] = {}
+        self._facts: dict[About, SharedFacts] = {}
+        self._changes: dict[str, int | None] = {}
+
+    def facts(self, about: About) -> SharedFacts:
+        """The facts for a request."""
+        found = self._facts.get(about)
+        if found is None:
+            found = self._facts[about] = SharedFacts(self.view.facts(about), self._shared)
+        return found
+
+    def next_change(self, timing: Timing, asked: Asked) -> int | None:
+        """The earliest moment at which conditions of this timing may change."""
+        facts = self.facts(asked.about)
+        changes = [self._next_change(name, facts) for name in timing.changing]
+        return earliest([*changes, *timing.age_moments(facts)], self.t)
+
+    def _next_change(self, name: str, facts: FactSource) -> int | None:
+        if name not in self._changes:
+            self._changes[name] = facts.next_change(name)
+        return self._changes[name]
+
+    def quiet_change(self, quiet: QuietHours) -> int | None:
+        """When quiet hours begin or end for this customer, worked out once."""
+        if quiet.id not in self._changes:
+            self._changes[quiet.id] = quiet.next_change(self.zone, self.t)
+        return self._changes[quiet.id]
+
+    @cached_property
+    def next_due(self) -> int | None:
+        """`View.next_due`, asked once."""
+        return self.view.next_due()
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The customer's time zone, else the tenant's."""
+        own = self._record.state.profile.timezone if self._record else None
+        return (zone_of(own[0]) if own else None) or zone_of(self._settings.timezone) or ZoneInfo("UTC")
+
+
+def earliest(moments: Iterable[int | None], after: int) -> int | None:
+    """The earliest of the moments later than `after`."""
+    return min((moment for moment in moments if moment is not None and moment > after), default=None)

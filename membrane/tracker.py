@@ -1,0 +1,191 @@
+"""The tracker: what a customer's stage becomes after each signal and at each due time.
+
+Rules are the floor; the model's filtered probabilities may name strained or at_risk where the rules say steady or
+thriving, and nothing else. History is append-only: `since` never goes back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from membrane.record import Cause, State, Tracker
+from membrane.stages import (
+    ALLOWED_MOVES,
+    AT_RISK,
+    CRISIS,
+    RECOVERING,
+    RECOVERING_FOR,
+    STEADY,
+    STRAINED,
+    THRIVING,
+    Finding,
+    closing,
+    crisis_cases,
+    lifecycle,
+    rule_stage,
+)
+from membrane.times import DAY
+from membrane.vocabulary import LIFECYCLES, STAGES
+
+MILLION: Final = 1_000_000
+DWELL: Final = 14 * DAY
+"""Mean time (ms) after which the prior has forgotten the last estimate: 1 / lambda of Q = lambda (1 pi^T - I)."""
+STATIONARY: Final = (0.02, 0.03, 0.12, 0.10, 0.18, 0.55)
+"""pi, in the order of STAGES: what the prior tends to without news."""
+NAMED_FROM: Final = 0.5
+"""The filtered probability from which the model may name a stage."""
+KEPT_CRISIS_CASES: Final = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A model's output for one row: stage probabilities in the order of STAGES, churn probability, the drivers of the
+    likeliest stage. `invalid` when the model gave no numbers: rules only, flagged."""
+
+    probabilities: Sequence[float] = ()
+    churn: float = -1.0
+    drivers: tuple[tuple[str, float], ...] = ()
+    invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    """A move of the stage (indexes in STAGES) at `at`, and what caused it."""
+
+    before: int
+    after: int
+    at: int
+    cause: Cause
+    entered_crisis: bool
+
+
+def start(t: int) -> Tracker:
+    """The tracker of a customer first seen at t."""
+    return Tracker(STEADY, t)
+
+
+def estimate(tracker: Tracker, score: Score, t: int) -> None:
+    """Take in a model's score at t: a logarithmic opinion pool (equal weights) of the score and of the last estimate
+    carried forward by expm(Q dt) = e^(-lambda dt) I + (1 - e^(-lambda dt)) 1 pi^T.
+
+    Elapsed time acts, not the number of signals; repeating a score tends to the score, never beyond it.
+    """
+    tracker.model_invalid = score.invalid
+    if not score.probabilities:
+        tracker.probabilities, tracker.drivers, tracker.churn = [], [], -1
+        return
+    prior = _carried(tracker, t)
+    weights = [math.sqrt(p * q) for p, q in zip(prior, score.probabilities, strict=True)]
+    whole = sum(weights)
+    tracker.probabilities = [round(weight / whole * MILLION) for weight in weights]
+    tracker.estimated_at = max(t, tracker.estimated_at)
+    tracker.churn = round(score.churn * MILLION) if score.churn >= 0 else -1
+    tracker.drivers = [(name, round(value * 10_000)) for name, value in score.drivers]
+
+
+def _carried(tracker: Tracker, t: int) -> list[float]:
+    if not tracker.probabilities:
+        return list(STATIONARY)
+    kept = math.exp(-max(t - tracker.estimated_at, 0) / DWELL)
+    last = [max(number, 1) / MILLION for number in tracker.probabilities]
+    return [kept * p + (1 - kept) * rest for p, rest in zip(last, STATIONARY, strict=True)]
+
+
+def evaluate(
+    tracker: Tracker,
+    state: State,
+    *,
+    t: int,
+    at: int,
+    cause: Cause,
+    waiting: Collection[int] = (),
+    churn_threshold: float = 2.0,
+) -> StageChange | None:
+    """Judge the customer at t and move the tracker if the stage changes; `at` is the event time of what caused it.
+
+    `churn_threshold` above 1 leaves the churn risk out (an advisory model).
+    """
+    _follow_cases(tracker, state)
+    churn = tracker.churn / MILLION
+    finding = rule_stage(state, tracker, t, waiting, churn if churn >= churn_threshold else -1.0)
+    change = _move(tracker, state, _named(tracker, finding), at, cause, t)
+    if change is not None and not tracker.probabilities:
+        tracker.drivers = [(name, round(value * 10_000)) for name, value in finding.drivers[:3]]
+    tracker.lifecycle = LIFECYCLES.index(lifecycle(state, tracker, t))
+    return change
+
+
+def _follow_cases(tracker: Tracker, state: State) -> None:
+    if tracker.crisis_cases:
+        for case in state.cases:
+            if case.case in tracker.crisis_cases:
+                tracker.crisis_cases[case.case] = closing(case)
+
+
+def _named(tracker: Tracker, finding: Finding) -> int:
+    if finding.stage not in (STEADY, THRIVING) or not tracker.probabilities:
+        return finding.stage
+    likeliest = max(range(len(STAGES)), key=tracker.probabilities.__getitem__)
+    if likeliest in (STRAINED, AT_RISK) and tracker.probabilities[likeliest] >= NAMED_FROM * MILLION:
+        return likeliest
+    return finding.stage
+
+
+def _move(tracker: Tracker, state: State, found: int, at: int, cause: Cause, t: int) -> StageChange | None:
+    before = tracker.stage
+    after = RECOVERING if before == CRISIS and found != CRISIS else found
+    since = max(at, tracker.since)
+    if after == CRISIS:
+        own = {case.case: 0 for case in crisis_cases(state, tracker, t)}
+        known = tracker.crisis_cases if before == CRISIS else {}
+        tracker.crisis_cases = _bounded({**known, **own})
+    if after not in ALLOWED_MOVES[before]:
+        return None
+    if after == CRISIS:
+        if not tracker.episode_at:
+            tracker.episode_at = since
+    elif after == RECOVERING:
+        _leave_crisis(tracker, since)
+    elif before == RECOVERING:
+        tracker.episode_at = 0
+    tracker.previous, tracker.stage, tracker.since, tracker.cause = before, after, since, cause
+    return StageChange(before, after, since, cause, after == CRISIS)
+
+
+def _bounded(cases: dict[str, int]) -> dict[str, int]:
+    """At most KEPT_CRISIS_CASES, the properly resolved dropped first."""
+    while len(cases) > KEPT_CRISIS_CASES:
+        del cases[max(cases, key=lambda case: (cases[case] > 0, -cases[case], case))]
+    return cases
+
+
+def _leave_crisis(tracker: Tracker, since: int) -> None:
+    tracker.left_crisis_at = since
+    tracker.crisis_cases = {}
+    if tracker.probabilities:
+        rest = MILLION // 20
+        tracker.probabilities = [rest] * len(STAGES)
+        tracker.probabilities[RECOVERING] = MILLION - rest * (len(STAGES) - 1)
+        tracker.estimated_at = since
+
+
+def episode_ends(tracker: Tracker) -> int | None:
+    """When the running episode ends if nothing happens; None in crisis or without an episode."""
+    if not tracker.episode_at or tracker.stage == CRISIS:
+        return None
+    return tracker.left_crisis_at + RECOVERING_FOR
+
+
+def p_crisis(tracker: Tracker) -> float:
+    """The filtered probability of crisis; by rules only, 1 in crisis, else 0."""
+    if tracker.probabilities:
+        return tracker.probabilities[CRISIS] / MILLION
+    return 1.0 if tracker.stage == CRISIS else 0.0
+
+
+def confidence(tracker: Tracker) -> float:
+    """The filtered probability of the stage in force; 1 by rules only."""
+    return tracker.probabilities[tracker.stage] / MILLION if tracker.probabilities else 1.0

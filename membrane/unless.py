@@ -1,0 +1,83 @@
+"""`unless`: single facts whose change alone gives a weaker verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from membrane import decisions
+from membrane.contest import Contest, Group
+from membrane.dictionary import BY_NAME, FEATURE_PREFIX, FactSource, FactType, Value
+from membrane.expressions import Threshold
+from membrane.judging import Finding
+from membrane.precedence import weaker
+from membrane.sight import Asked
+from membrane.vocabulary import Verdict
+
+
+def unless(contest: Contest, group: Group, place: int) -> list[decisions.Change]:
+    """The facts that alone hold the verdict up, each with the values that would give a weaker one (arbitration among
+    the group included): all other values of an enumeration, those next to a condition's literals for a number.
+
+    A request's own facts are left out (asking otherwise is another request), and ages are (they are time's to change).
+    """
+    t = contest.base.t
+    standing = contest.standings(group, t)[place]
+    if standing.verdict is Verdict.ALLOW or standing.lost_to is not None:
+        return []
+    facts = contest.sight(place, t).facts(contest.asked[place].about)
+    found = []
+    for fact in sorted(_deciding(contest.findings(place, t), standing.verdict)):
+        would_be = [
+            value
+            for value in _values(fact, facts, contest.asked[place])
+            if weaker(contest.verdict_if(place, group, (fact, value)), standing.verdict)
+        ]
+        if would_be:
+            found.append(decisions.Change(fact, facts.get(fact), would_be))
+    return found
+
+
+def _deciding(findings: Iterable[Finding], verdict: Verdict) -> frozenset[str]:
+    """The facts that every finding behind the verdict reads: no other fact could undo them all."""
+    read = [one.reads for one in findings if one.verdict is verdict]
+    common = frozenset.intersection(*read) if read else frozenset()
+    return frozenset(name for name in common if _changeable(name))
+
+
+def _changeable(name: str) -> bool:
+    if name.startswith(FEATURE_PREFIX):
+        return True
+    return name in BY_NAME and BY_NAME[name].timed != "age" and not name.startswith(("request.", "about."))
+
+
+def _values(name: str, facts: FactSource, asked: Asked) -> list[Value]:
+    """The values to try, in order: never the one it has, nor, for an enumeration, back to the unknown."""
+    now = facts.get(name)
+    fact = BY_NAME.get(name)
+    if fact is not None and fact.values:
+        return [str(value) for value in fact.values if value not in {now, fact.unknown}]
+    if fact is not None and fact.type == "bool":
+        return [not now]
+    kind: FactType = fact.type if fact is not None else "double"
+    tried = {value for other in _compared(name, facts, asked) for value in _beside(other, kind)}
+    return sorted(value for value in tried if value != now)
+
+
+def _compared(name: str, facts: FactSource, asked: Asked) -> Iterator[Value]:
+    principles = asked.etiquette.blocking if asked.etiquette else ()
+    for principle in principles:
+        for threshold in principle.condition.thresholds:
+            if threshold.fact == name:
+                yield _other(threshold, facts)
+
+
+def _other(threshold: Threshold, facts: FactSource) -> Value:
+    return facts.get(str(threshold.other)) if threshold.other_is_fact else threshold.other
+
+
+def _beside(literal: Value, kind: FactType) -> list[float]:
+    if isinstance(literal, str):
+        return []
+    if kind == "int":
+        return [value for value in (int(literal) - 1, int(literal), int(literal) + 1) if value >= 0]
+    return [round(float(literal) + step, 6) for step in (-0.01, 0.0, 0.01)]

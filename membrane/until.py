@@ -1,0 +1,39 @@
+"""`until`: the earliest moment at which time alone changes a verdict."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from membrane.contest import Contest, Group
+from membrane.decisions import AHEAD_MS
+from membrane.sight import earliest
+from membrane.times import DAY
+from membrane.vocabulary import Verdict
+
+MOST_MOMENTS: Final = 64
+HORIZON_MS: Final = 400 * DAY
+
+
+def first_changes(contest: Contest, group: Group) -> dict[int, int | None]:
+    """For each candidate of a group the first moment after the contest's base at which its verdict is another one,
+    None when there is none among the next 64 moments within 400 days. What is allowed is looked at for the 31 days in
+    which it may be asked for.
+
+    Between two moments that a condition, a cap, quiet hours or the record itself names nothing changes by time, so only
+    these are looked at, in order.
+    """
+    t = contest.base.t
+    before = contest.standings(group, t)
+    found: dict[int, int | None] = dict.fromkeys(group)
+    blocked = any(standing.verdict is not Verdict.ALLOW for standing in before.values())
+    end = t + (HORIZON_MS if blocked else AHEAD_MS)
+    for _ in range(MOST_MOMENTS):
+        pending = [place for place in group if found[place] is None]
+        moment = earliest((contest.next_moment(place, group, t) for place in pending), t)
+        if moment is None or moment > end:
+            break
+        t = moment
+        for place, standing in contest.standings(group, t).items():
+            if found[place] is None and standing.verdict is not before[place].verdict:
+                found[place] = t
+    return found

@@ -1,0 +1,131 @@
+"""One ONNX model that may answer: its outputs checked against golden rows, its features against ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from membrane.errors import InvalidBundle
+from models.bundle import Bundle
+
+OUTPUT: Final = "probabilities"
+GOLDEN_TOLERANCE: Final = 1e-5
+_PAD_ROWS_TO: Final = 8  # the runtime's last bits depend on a batch's remainder, not on its length
+_ERRORS_ONLY: Final = 3
+_ORT_ERRORS: Final = (
+    ort_errors.EPFail,
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+Drivers = list[tuple[str, float]]
+
+
+class OnnxModel:
+    """A loaded model. `probabilities` is pure: a row gives the same bytes whatever batch it comes in."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Start the runtime on the bundle's bytes; InvalidBundle if it refuses them or their shape is another."""
+        self.bundle = bundle
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session = ort.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
+        except _ORT_ERRORS as error:
+            raise self._fault("a model that the runtime can load", error) from None
+        inputs, outputs = self._session.get_inputs(), [output.name for output in self._session.get_outputs()]
+        width = len(bundle.manifest.features)
+        if len(inputs) != 1 or inputs[0].type != "tensor(float)" or inputs[0].shape[1:] != [width]:
+            raise self._fault(f"one float input of {width} columns", [(i.type, i.shape) for i in inputs])
+        if OUTPUT not in outputs:
+            raise self._fault(f"an output named {OUTPUT}", outputs)
+        self._input = inputs[0].name
+        self._linear = self._weights()
+
+    def probabilities(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Rows (n, features) -> (n, classes); all NaN in a row for which the model gives no distribution."""
+        padded = np.zeros((-(-max(len(rows), 1) // _PAD_ROWS_TO) * _PAD_ROWS_TO, rows.shape[1]), np.float32)
+        padded[: len(rows)] = rows
+        (output,) = self._session.run([OUTPUT], {self._input: padded})
+        found = np.asarray(output, np.float64)[: len(rows)]
+        lawful = np.isfinite(found).all(axis=1) & (found >= 0).all(axis=1) & (abs(found.sum(axis=1) - 1) < 1e-3)
+        return np.where(lawful[:, None], found, np.nan)
+
+    def drivers(self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64], at_most: int = 3) -> list[Drivers]:
+        """For each row (n, features) the features that speak most for its `chosen` class (n,), greatest first.
+
+        A contribution is weight x standardised value, against the mean of all classes; a model that is not linear
+        has none."""
+        if self._linear is None:
+            return [[] for _ in rows]
+        mean, scale, coef = self._linear
+        contributions = coef[chosen] * ((rows.astype(np.float64) - mean) / scale)
+        best = np.argsort(-contributions, axis=1, kind="stable")[:, :at_most]
+        amounts = np.take_along_axis(contributions, best, axis=1)
+        return [self._named(*row) for row in zip(best.tolist(), amounts.tolist(), strict=True)]
+
+    def check_golden(self) -> None:
+        """InvalidBundle unless the golden rows give their outputs."""
+        golden, manifest = self.bundle.golden, self.bundle.manifest
+        rows, wanted = _matrix(golden.inputs), _matrix(golden.outputs)
+        shapes = (len(rows), len(manifest.features)), (len(rows), len(manifest.classes))
+        if not len(rows) or (rows.shape, wanted.shape) != shapes:
+            raise self._fault(f"golden rows and outputs of shapes {shapes}, at least one", (rows.shape, wanted.shape))
+        try:
+            found = self.probabilities(rows.astype(np.float32))
+        except _ORT_ERRORS as error:
+            raise self._fault("a model that runs on its golden rows", error) from None
+        if found.shape != wanted.shape:
+            raise self._fault(f"outputs of {len(manifest.classes)} classes", found.shape)
+        worst = float(np.max(np.abs(found - wanted)))
+        if not worst <= GOLDEN_TOLERANCE:  # NaN is refused, too
+            raise self._fault(f"golden outputs within {GOLDEN_TOLERANCE}", f"a difference of {worst}")
+
+    def _weights(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+        linear = self.bundle.manifest.linear
+        if linear is None:
+            return None
+        coef = _matrix(linear.coef)
+        return np.array(linear.mean), np.array(linear.scale), coef - coef.mean(axis=0)
+
+    def _named(self, columns: list[int], amounts: list[float]) -> Drivers:
+        names = self.bundle.manifest.features
+        return [(names[i], round(amount, 4)) for i, amount in zip(columns, amounts, strict=True) if amount > 0]
+
+    def _fault(self, required: str, got: object) -> InvalidBundle:
+        manifest = self.bundle.manifest
+        return InvalidBundle(f"bundle {manifest.name} {self.bundle.revision}: {required} required, got {got}")
+
+
+def load_model(bundle: Bundle, *, classes: Sequence[str], fingerprint: str) -> OnnxModel:
+    """A bundle (whose digests were checked when it was read) as a model that may answer: golden rows, then features.
+
+    Raises InvalidBundle if the runtime refuses it, if it does not give its golden outputs, or if it was made for
+    other classes or features (`fingerprint` is that of the feature registry)."""
+    model = OnnxModel(bundle)
+    model.check_golden()
+    manifest = bundle.manifest
+    where = f"bundle {manifest.name} {bundle.revision}"
+    if manifest.fingerprint != fingerprint:
+        raise InvalidBundle(f"{where}: feature fingerprint {fingerprint} required, got {manifest.fingerprint}")
+    if manifest.classes != tuple(classes):
+        raise InvalidBundle(f"{where}: classes {', '.join(classes)} required, got {', '.join(manifest.classes)}")
+    return model
+
+
+def _matrix(rows: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
+    """(n, columns); shape (n,) or (0,) where the rows are ragged or none, which no check accepts."""
+    widths = {len(row) for row in rows}
+    return np.array(rows, np.float64) if len(widths) == 1 else np.empty(len(rows))

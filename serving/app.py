@@ -1,0 +1,128 @@
+"""The ASGI app: three hot routes as plain endpoints, everything else by FastAPI, one way to refuse for all."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving import problems
+from serving.answers import send_problem
+from serving.auth import Identity, Keys
+from serving.cold import add_routes
+from serving.customers import PREFIX, Customers
+from serving.decisions import Decisions
+from serving.ingest import Ingest
+from serving.limits import ClientGone, Receive, Scope, Send, header
+from serving.openapi import describe
+from serving.problems import Problem
+from serving.services import Services
+
+Endpoint = Callable[[Scope, Receive, Send, Identity], Awaitable[None]]
+
+OPEN_PATHS: Final = frozenset({"/", "/livez", "/readyz", "/metrics", "/openapi.json"})
+_OPEN_PREFIX: Final = "/static/"
+
+
+class Api:
+    """The app. Hot routes never reach the router, which knows them only to tell a wrong method (405)."""
+
+    def __init__(self, services: Services) -> None:
+        self._keys: Keys = services.keys
+        self._customer: Endpoint = Customers(services.records, services.log)
+        self._hot: dict[tuple[str, str], Endpoint] = {
+            ("POST", "/v1/decisions"): Decisions(services),
+            ("POST", "/v1/signals"): Ingest(services.log, services.committer, services.metrics, services.config.now_ms),
+        }
+        self.router = _router(services, {path: method for method, path in self._hot})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.router(scope, receive, send)
+            return
+        try:
+            endpoint = self._endpoint(scope["method"], scope["path"])
+            if endpoint is not None:
+                identity = self._keys.identify(header(scope["headers"], b"authorization"))
+                await endpoint(scope, receive, send, identity)
+                return
+            if not _is_open(scope["path"]):
+                scope["identity"] = self._keys.identify(header(scope["headers"], b"authorization"))
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered as a problem
+            await send_problem(send, problems.from_error(error))
+            return
+        with suppress(Exception):  # answered and reported by `_on_error`; the framework raises it once more
+            await self.router(scope, receive, send)
+
+    def _endpoint(self, method: str, path: str) -> Endpoint | None:
+        found = self._hot.get((method, path))
+        if found is None and method == "GET" and path.startswith(PREFIX) and "/" not in path[len(PREFIX) :]:
+            return self._customer
+        return found
+
+
+def create_app(services: Services) -> Api:
+    """The app over open services; who calls closes them."""
+    return Api(services)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+
+
+def _router(services: Services, hot: dict[str, str]) -> FastAPI:
+    app = FastAPI(
+        title="Membrane",
+        description="Whether a department may contact a customer now, what to do instead, until when, and why.",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for error in (Problem, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(error, _on_error)
+    for path, method in hot.items():
+        app.router.routes.append(Route(path, _served_before, methods=[method]))
+    app.router.routes.append(Route(PREFIX + "{customer}", _served_before, methods=["GET"]))
+    add_routes(app, services)
+    describe(app)
+    return app
+
+
+async def _served_before(_request: Request) -> Response:
+    raise AssertionError("a hot route is served before the router")
+
+
+async def _on_error(_request: Request, error: Exception) -> Response:
+    problem = _problem(error)
+    return Response(problem.body(), problem.status, dict(problem.headers), media_type=problems.MEDIA_TYPE)
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, RequestValidationError):
+        faults = [(_pointer(one["loc"]), str(one["msg"])) for one in error.errors()]
+        return Problem(422, "invalid", "; ".join(f"{pointer}: {what}" for pointer, what in faults), errors=faults)
+    if isinstance(error, HTTPException):
+        return _of_framework(error)
+    return problems.from_error(error)
+
+
+def _pointer(location: tuple[object, ...]) -> str:
+    """The name of a parameter, of a location such as ("query", "limit")."""
+    return "/".join(map(str, location[1:]))
+
+
+def _of_framework(error: HTTPException) -> Problem:
+    if error.status_code == 404:
+        return problems.not_found("route")
+    if error.status_code == 405:
+        return Problem(405, "method-not-allowed", "this route has other methods", headers=error.headers)
+    return Problem(error.status_code, "refused", "the request was refused", headers=error.headers)

@@ -1,0 +1,189 @@
+"""The cold routes, by FastAPI: reads, principles, obligations, and what operators and machines ask."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import Path as InPath
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from membrane.defaults import defaults_table
+from membrane.signals import schemas
+from serving import reads
+from serving.auth import Identity
+from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
+from serving.metrics import CONTENT_TYPE
+from serving.obligations import Act, list_obligations, parse_act, record_act
+from serving.principle_sets import compile_principles, propose
+from serving.reads import json
+from serving.services import Services
+from serving.timeline import parse_cursor, timeline
+
+STATIC: Final = Path(__file__).parent / "static"
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of the page before")]
+Named = Annotated[str, InPath(min_length=1, max_length=256)]
+State = Annotated[Literal["open", "met", "breached", "waived"] | None, Query()]
+Force = Annotated[bool, Query(description="go back to an older revision")]
+Owner = Annotated[str | None, Query(max_length=64)]
+
+
+def _requires(scope: str) -> Callable[[Request], Awaitable[Identity]]:
+    """The identity behind a request, once it is known to have that scope."""
+
+    async def identity(request: Request) -> Identity:
+        found: Identity = request.scope["identity"]
+        found.must(scope)
+        return found
+
+    return identity
+
+
+Reader = Annotated[Identity, Depends(_requires("read"))]
+Actor = Annotated[Identity, Depends(_requires("act"))]
+READ: Final = [Depends(_requires("read"))]
+ADMIN: Final = [Depends(_requires("admin"))]
+
+
+def add_routes(app: FastAPI, services: Services) -> None:
+    """Adds every cold route."""
+    for router in (_customers(services), _principles(services), _obligations(services), _about(services)):
+        app.include_router(router)
+    app.include_router(_operations(services))
+    if STATIC.is_dir():
+        _add_page(app)
+
+
+def _customers(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["customers"])
+
+    @router.get("/customers/{customer}/timeline", summary="A customer's timeline, newest first")
+    async def customer_timeline(
+        identity: Reader, customer: Named, limit: Limit = 100, before: Cursor = None
+    ) -> Response:
+        cursor = parse_cursor(before)
+        page = await services.cold(
+            timeline, services.log, services.records, identity.tenant, customer, before=cursor, limit=limit
+        )
+        return json(page)
+
+    @router.get("/customers/{customer}/decisions", summary="A customer's logged decisions, newest first")
+    async def customer_decisions(
+        identity: Reader, customer: Named, limit: Limit = 100, before: Cursor = None
+    ) -> Response:
+        cursor = reads.parse_sequence(before)
+        page = await services.cold(reads.decisions_page, services.decisions, identity.tenant, customer, limit, cursor)
+        return json(page)
+
+    @router.get("/decisions/{decision}", summary="One logged decision")
+    async def decision(identity: Reader, decision: Named) -> Response:
+        return json(await services.cold(reads.decision, services.decisions, identity.tenant, decision))
+
+    @router.get("/stages", summary="How many customers are in each stage and lifecycle")
+    async def stages(identity: Reader) -> Response:
+        return json(reads.stages(services.freshness, identity.tenant))
+
+    return router
+
+
+def _principles(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1/principles", tags=["principles"])
+
+    @router.get("", summary="The principles in force", dependencies=READ)
+    async def principles() -> Response:
+        return json(await services.cold(reads.principles, services.log, services.principles))
+
+    @router.put("", summary="Put a principle file in force", dependencies=ADMIN)
+    async def put_principles(request: Request, force: Force = False) -> Response:
+        body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
+        now_ms = services.config.now_ms()
+        files = services.principles.files
+        proposal = await services.cold(propose, body, services.log, files, now_ms, force=force)
+        services.principles.add(proposal.principles)
+        return json(reads.put_answer(proposal))
+
+    @router.post("/check", summary="Every fault of a principle file", dependencies=READ)
+    async def check_principles(request: Request) -> Response:
+        body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
+        return json(await services.cold(reads.check_answer, compile_principles, body))
+
+    return router
+
+
+def _obligations(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1/obligations", tags=["obligations"])
+
+    @router.get("", summary="What is owed, by due time")
+    async def obligations(identity: Reader, state: State = None, owner: Owner = None) -> Response:
+        return json(await services.cold(list_obligations, services.records, identity.tenant, state=state, owner=owner))
+
+    async def act(act: Act, obligation: str, request: Request, identity: Identity) -> Response:
+        body = parse_act(await read_body(request.scope, request.receive, cap=MAX_ACT_BYTES))
+        found = await services.cold(services.records.obligation, identity.tenant, obligation)
+        at, received_ms = services.freshness.now(), services.config.now_ms()
+        return json(
+            await services.cold(record_act, services.log, found, act, body, at=at, received_ms=received_ms), 202
+        )
+
+    @router.post("/{obligation}/meet", status_code=202, summary="Say that an obligation was met")
+    async def meet(identity: Actor, obligation: Named, request: Request) -> Response:
+        return await act("meet", obligation, request, identity)
+
+    @router.post("/{obligation}/waive", status_code=202, summary="Say that an obligation is no longer wanted")
+    async def waive(identity: Actor, obligation: Named, request: Request) -> Response:
+        return await act("waive", obligation, request, identity)
+
+    return router
+
+
+def _about(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["about"])
+
+    @router.get("/defaults", summary="Verdicts by class for clients that cannot reach us", dependencies=READ)
+    async def defaults() -> Response:
+        return json(defaults_table())
+
+    @router.get("/schemas", summary="JSON Schemas of every signal type's data", dependencies=READ)
+    async def signal_schemas() -> Response:
+        return json(schemas())
+
+    @router.get("/models", summary="The model bundles installed and in force", dependencies=READ)
+    async def models() -> Response:
+        folder = services.config.models or services.directory.models_path
+        return json(await services.cold(reads.models, folder, services.log))
+
+    return router
+
+
+def _operations(services: Services) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/livez", summary="Whether this process runs")
+    async def livez() -> Response:
+        return json({"live": True})
+
+    @router.get("/readyz", summary="Whether this process can answer, and what is missing")
+    async def readyz() -> Response:
+        return json(await services.cold(reads.ready, services.log, services.principles))
+
+    @router.get("/metrics", summary="Metrics of every process of this data directory")
+    async def metrics() -> Response:
+        reads.measure_staleness(services.freshness, services.metrics)
+        return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
+
+    return router
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page to look at, and the files it needs."""
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    app.mount("/static", StaticFiles(directory=STATIC))

@@ -1,0 +1,43 @@
+"""What an API process is started with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from membrane.settings import TenantSettings
+
+Clock = Literal["wall", "signals"]
+
+
+def wall_ms() -> int:
+    """The wall clock, in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeConfig:
+    """Settings of one API process.
+
+    `data`: the data directory, made if missing. `principles`: a file to put in force at start, else what the log says,
+    else the pack we ship. `keys`: the keys file; without one only loopback is served. `parent_pid`: stop when that is
+    no longer our parent. `share_port`: other API processes of the same directory listen there, too.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    partitions: int | None = None
+    clock: Clock = "wall"
+    principles: Path | None = None
+    models: Path | None = None
+    keys: Path | None = None
+    parent_pid: int | None = None
+    share_port: bool = False
+    max_connections: int = 512
+    decision_log: Literal["block", "drop"] = "drop"
+    settings: TenantSettings = field(default_factory=TenantSettings)
+    now_ms: Callable[[], int] = wall_ms

@@ -1,0 +1,158 @@
+"""POST /v1/decisions: whether each candidate may be carried out now, what to do instead, until when, and why.
+
+A few local reads, compiled principles, one append to a queue: no fsync, no network, no model. What cannot be read or is
+too old narrows the answer to the classes' safe defaults; only when nothing can be said at all is it a 503.
+"""
+
+from __future__ import annotations
+
+import secrets
+from time import perf_counter
+from typing import Final
+
+import msgspec
+
+from membrane.decide import decide, default_verdicts
+from membrane.decisions import Answer, DecisionRequest, encode_answer, parse_request
+from membrane.engine import Rules
+from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
+from membrane.view import View
+from membrane.vocabulary import class_of
+from serving.answers import send_json
+from serving.auth import Identity
+from serving.freshness import StreamState
+from serving.known import Knowledge, Known
+from serving.limits import DECISION_SECONDS, MAX_DECISION_BYTES, Receive, Scope, Send, read_body
+from serving.principle_sets import NO_PRINCIPLES
+from serving.problems import Problem, check_json, not_json, report, unavailable
+from serving.services import Services
+
+_LOG_FULL: Final = "log_full"
+
+
+class Evidence(msgspec.Struct):
+    """What a decision was made from, beside the record of that version: enough to make it again."""
+
+    now: int
+    version: int | None
+    principles: str
+    consents: list[tuple[int, int, bool, int]]
+    degraded: list[str]
+
+
+class LoggedDecision(msgspec.Struct):
+    """A line of the decision log."""
+
+    request: DecisionRequest
+    answer: msgspec.Raw
+    evidence: Evidence
+
+
+_log_encoder: Final = msgspec.json.Encoder()
+
+
+class Decisions:
+    """The endpoint."""
+
+    def __init__(self, services: Services) -> None:
+        self._knowledge = Knowledge(services.log, services.records, services.freshness, services.principles)
+        self._freshness = services.freshness
+        self._log = services.decisions
+        self._metrics = services.metrics
+        self._settings = services.config.settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, identity: Identity) -> None:
+        identity.must("decide")
+        body = await read_body(scope, receive, cap=MAX_DECISION_BYTES)
+        started = perf_counter()
+        request = parse(body)
+        try:
+            answer = self._decide(request, identity.tenant, started)
+        except (Problem, InvalidRequest):
+            raise
+        except Exception as error:  # whatever it is, the caller gets the classes' defaults
+            if not isinstance(error, MembraneError):
+                report(error)
+            raise _cannot_compute(request) from error
+        await send_json(send, 200, answer)
+        self._metrics.decision_duration.observe(perf_counter() - started)
+
+    def _decide(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
+        known = self._knowledge.of(tenant, request.customer)
+        now = self._freshness.now()
+        principles = known.in_force.principles or NO_PRINCIPLES
+        answer = decide(
+            request,
+            self._view(request, known, now),
+            principles,
+            self._settings,
+            t=now,
+            degraded=known.degraded,
+            expired=lambda: perf_counter() - started > DECISION_SECONDS,
+        )
+        self._complete(answer, known)
+        self._count(request, answer)
+        return self._logged(request, answer, tenant, known, now)
+
+    def _view(self, request: DecisionRequest, known: Known, now: int) -> View:
+        """The customer now, or at its own clock when the request names the moment."""
+        clock = known.record.clock if known.record is not None else 0
+        t = max(now, clock) if request.at is None else clock
+        return View(known.record, t, Rules(known.in_force.principles, self._settings), known.consents)
+
+    def _complete(self, answer: Answer, known: Known) -> None:
+        """Fills in what only the server knows."""
+        answer.decision = secrets.token_hex(12)
+        answer.logged = True
+        answer.state.staleness_seconds = known.staleness_seconds
+        answer.revisions.stage_model = _model(known.state, "stage_model")
+        answer.revisions.churn_model = _model(known.state, "churn_model")
+
+    def _logged(self, request: DecisionRequest, answer: Answer, tenant: str, known: Known, now: int) -> bytes:
+        """The encoded answer, once it is on its way into the decision log; one that says so if there was no room."""
+        version = answer.state.version
+        evidence = Evidence(now, version, answer.revisions.principles, list(known.consents), known.degraded)
+        encoded = encode_answer(answer)
+        body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence))
+        try:
+            if self._log.put(answer.decision, tenant, request.customer, now, body):
+                return encoded
+        except StoreUnavailable:
+            pass  # the policy `block` waited long enough
+        self._metrics.decision_log_dropped.inc()
+        answer.logged = False
+        answer.state.degraded.append(_LOG_FULL)
+        return encode_answer(answer)
+
+    def _count(self, request: DecisionRequest, answer: Answer) -> None:
+        classes = {one.id: class_of(one.domain, one.kind) or "unknown" for one in request.candidates}
+        for verdict in answer.verdicts:
+            cls = classes[verdict.candidate]
+            self._metrics.decisions.labels(verdict.verdict, cls).inc()
+            for reason in verdict.reasons:
+                if reason.source == "principle":
+                    self._metrics.principle_matches.labels(reason.id).inc()
+                elif reason.source in ("default", "degraded"):
+                    self._metrics.default_verdicts.labels(cls, reason.id).inc()
+
+
+def parse(body: bytes) -> DecisionRequest:
+    """The request of a body. Problem 400 if it is no JSON; InvalidRequest names the fields at fault."""
+    try:
+        return parse_request(body)
+    except InvalidRequest:
+        check_json(body)  # a wrong type may stand before the place where the JSON breaks off
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise not_json() from None
+
+
+def _model(state: StreamState, kind: str) -> str | None:
+    found = state.revisions.get(kind)
+    return f"{found.revision}+{found.digest[:8]}" if found is not None else None
+
+
+def _cannot_compute(request: DecisionRequest) -> Problem:
+    safe = default_verdicts(request, "record_unreadable")
+    defaults = [{"candidate": candidate, "verdict": verdict} for candidate, verdict in safe]
+    return unavailable("this cannot be decided now; `defaults` says what is safe", extra={"defaults": defaults})

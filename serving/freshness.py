@@ -1,0 +1,94 @@
+"""What the stream says of itself in each partition's meta, and what time it is: both read at most every 20 ms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from membrane.errors import MembraneError
+from membrane.ports import PartitionMeta
+from serving.config import Clock
+from storage.log import SignalLog
+from storage.record_reader import RecordReader
+
+KEPT_MS: Final = 20
+
+
+class RevisionInForce(msgspec.Struct):
+    """A principle set or model that the stream works with."""
+
+    revision: str
+    digest: str
+
+
+class StreamState(msgspec.Struct):
+    """What a partition's meta tells: when the stream last saw the end of the log (wall clock, 0: never), what it works
+    with by kind, and its customers by tenant, then stage or lifecycle."""
+
+    seen_end_ms: int = 0
+    revisions: dict[str, RevisionInForce] = {}
+    stages: dict[str, dict[str, int]] = {}
+    lifecycles: dict[str, dict[str, int]] = {}
+    last_tick: int = 0
+
+
+NOTHING_YET: Final = StreamState()
+_decoder: Final = msgspec.json.Decoder(StreamState)
+
+
+class Freshness:
+    """The stream's states and the moment that decisions call "now". For the event loop's thread alone."""
+
+    def __init__(self, log: SignalLog, records: RecordReader, *, clock: Clock, now_ms: Callable[[], int]) -> None:
+        self._log = log
+        self._records = records
+        self._clock = clock
+        self._now_ms = now_ms
+        self._states: dict[int, tuple[int, StreamState]] = {}
+        self._greatest: tuple[int, int | None] = (0, None)
+
+    def now(self) -> int:
+        """The moment decisions are for: the wall clock, or under `--clock signals` the log's greatest accepted time
+        (the wall clock before there is any). Raises StoreUnavailable or RecordUnreadable when the log cannot tell."""
+        wall = self._now_ms()
+        if self._clock == "wall":
+            return wall
+        read_at, greatest = self._greatest
+        if not 0 <= wall - read_at < KEPT_MS:
+            greatest = self._log.greatest_time()
+            self._greatest = wall, greatest
+        return wall if greatest is None else greatest
+
+    def state(self, partition: int) -> StreamState:
+        """The stream's state in a partition. Raises StoreUnavailable or RecordUnreadable."""
+        wall = self._now_ms()
+        held = self._states.get(partition)
+        if held is not None and 0 <= wall - held[0] < KEPT_MS:
+            return held[1]
+        state = read_state(self._records.meta(partition))
+        self._states[partition] = wall, state
+        return state
+
+    def staleness_seconds(self, state: StreamState) -> float | None:
+        """Wall time since the stream last saw the end of that partition's log; None if it never did."""
+        return max(self._now_ms() - state.seen_end_ms, 0) / 1000 if state.seen_end_ms else None
+
+    def every_state(self) -> dict[int, StreamState]:
+        """The states of the partitions that can be read, by partition."""
+        found = {}
+        for partition in range(self._records.directory.partitions):
+            try:
+                found[partition] = self.state(partition)
+            except MembraneError:
+                continue
+        return found
+
+
+def read_state(meta: PartitionMeta) -> StreamState:
+    """The state in a partition's meta; of one that no stream has written yet, or that cannot be read, nothing."""
+    try:
+        return _decoder.decode(meta.meta) if meta.meta else NOTHING_YET
+    except msgspec.MsgspecError:
+        return NOTHING_YET

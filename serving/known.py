@@ -1,0 +1,84 @@
+"""What can be known of a customer for a decision, and in which ways it falls short (`degraded`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from membrane.errors import MembraneError, RecordUnreadable
+from membrane.ports import partition_of
+from membrane.record import Record, decode
+from membrane.view import LogConsent
+from serving.freshness import NOTHING_YET, Freshness, StreamState
+from serving.principle_sets import InForce, PrincipleSets
+from storage.log import SignalLog
+from storage.record_reader import RecordReader
+
+STALE_SECONDS: Final = 60.0
+VERY_STALE_SECONDS: Final = 15 * 60.0
+
+
+@dataclass(slots=True)
+class Known:
+    """A customer's record (None: never seen, or unreadable), the consents the log holds, how fresh the stream's work
+    is (None: it never worked) and the principles in force."""
+
+    record: Record | None = None
+    consents: Sequence[LogConsent] = ()
+    state: StreamState = NOTHING_YET
+    staleness_seconds: float | None = None
+    in_force: InForce = field(default_factory=lambda: InForce(None))
+    degraded: list[str] = field(default_factory=list)
+
+
+class Knowledge:
+    """Gathers it: all local reads. Raises nothing of Membrane's: what cannot be read is a word in `degraded`."""
+
+    def __init__(self, log: SignalLog, records: RecordReader, freshness: Freshness, principles: PrincipleSets) -> None:
+        self._log = log
+        self._records = records
+        self._freshness = freshness
+        self._principles = principles
+
+    def of(self, tenant: str, customer: str) -> Known:
+        """What is known of one customer."""
+        known = Known()
+        partition = partition_of(tenant, customer, self._records.directory.partitions)
+        self._read_stream(known, partition)
+        self._read_record(known, tenant, customer)
+        try:
+            known.consents = self._log.consents(tenant, customer)
+        except MembraneError:
+            known.degraded.append("consents_unreadable")
+        known.in_force = self._principles.in_force(partition, known.state)
+        if known.in_force.principles is None:
+            known.degraded.append("no_principles")
+        elif known.in_force.last_good:
+            known.degraded.append("principles_last_good")
+        return known
+
+    def _read_stream(self, known: Known, partition: int) -> None:
+        try:
+            known.state = self._freshness.state(partition)
+        except MembraneError:
+            return  # the record lies in the same store: that it cannot be read is told there
+        known.staleness_seconds = self._freshness.staleness_seconds(known.state)
+        if known.staleness_seconds is None or known.staleness_seconds > VERY_STALE_SECONDS:
+            known.degraded.append("very_stale")
+        elif known.staleness_seconds > STALE_SECONDS:
+            known.degraded.append("stale")
+        if "stage_model" not in known.state.revisions:
+            known.degraded.append("model_missing")
+
+    def _read_record(self, known: Known, tenant: str, customer: str) -> None:
+        try:
+            stored = self._records.get(tenant, customer)
+            known.record = None if stored is None else decode(stored)
+            if known.record is not None and (known.record.tenant, known.record.customer) != (tenant, customer):
+                raise RecordUnreadable("the record is another customer's")
+        except MembraneError:
+            known.record = None
+            known.degraded.append("record_unreadable")
+        if known.record is not None and known.record.tracker.model_invalid:
+            known.degraded.append("model_invalid")

@@ -1,0 +1,71 @@
+"""The metrics that the API process keeps, and the exposition of all processes under one data directory."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter as Tally
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from membrane.signals import TYPES
+from serving.shared_metrics import DIRECTORY_VARIABLE
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+DECISION_BUCKETS: Final = (
+    0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0,
+)  # fmt: skip
+
+
+class Metrics:
+    """The API's metrics. One instance a process; labels are closed sets, no customer ids among them."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._signals = Counter(
+            "membrane_signals", "Signals received, by type and outcome.", ["type", "outcome"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "membrane_dead_letters", "Signals set aside, by reason.", ["reason"], registry=registry
+        )
+        self.decisions = Counter(
+            "membrane_decisions", "Verdicts given, by class.", ["verdict", "class"], registry=registry
+        )
+        self.decision_duration = Histogram(
+            "membrane_decision_duration_seconds",
+            "Time from a decision's body to its encoded answer.",
+            buckets=DECISION_BUCKETS,
+            registry=registry,
+        )
+        self.principle_matches = Counter(
+            "membrane_principle_matches", "Reasons given, by principle.", ["principle"], registry=registry
+        )
+        self.default_verdicts = Counter(
+            "membrane_default_verdicts", "Verdicts by class default, by cause.", ["class", "cause"], registry=registry
+        )
+        self.decision_log_dropped = Counter(
+            "membrane_decision_log_dropped", "Decisions that the full decision log did not take.", registry=registry
+        )
+        self.state_staleness = Gauge(
+            "membrane_state_staleness_seconds",
+            "Wall time since the stream last saw the end of a partition's log.",
+            ["partition"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+
+    def signals(self, outcomes: Iterable[tuple[str, str]]) -> None:
+        """Counts signals by (type, outcome); types we do not know share one label."""
+        tally = Tally((type_ if type_ in TYPES else "unknown", outcome) for type_, outcome in outcomes)
+        for labels, count in tally.items():
+            self._signals.labels(*labels).inc(count)
+
+    def exposition(self) -> bytes:
+        """The text of /metrics: of every process under the shared directory, else of this one."""
+        if DIRECTORY_VARIABLE not in os.environ:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

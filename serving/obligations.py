@@ -1,0 +1,98 @@
+"""What is owed: listing it, and saying that it was done or is no longer wanted (an `act` record of the log)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from membrane.ports import RecordKind
+from membrane.signals import invalid
+from membrane.times import format_time
+from serving.problems import Problem, invalid_field, not_found, not_json
+from storage.log import SignalLog
+from storage.record_reader import RecordReader, StoredObligation
+
+Act = Literal["meet", "waive"]
+Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+
+MAX_LISTED: Final = 1000
+
+
+class ActRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Who says so, and why."""
+
+    by: Word | None = None
+    reason: Word | None = None
+
+
+class ActRecord(msgspec.Struct):
+    """The act as the log keeps it."""
+
+    act: Act
+    tenant: str
+    customer: str
+    obligation: str
+    time: int
+    by: str | None
+    reason: str | None
+
+
+class ActAnswer(msgspec.Struct):
+    """What was recorded. The obligation changes when the stream meets the record."""
+
+    act: Act
+    obligation: str
+    customer: str
+    time: str
+    by: str | None
+    reason: str | None
+
+
+class ObligationList(msgspec.Struct):
+    """Obligations by due time, at most 1,000; each as the stream last wrote it."""
+
+    obligations: list[msgspec.Raw]
+
+
+_request: Final = msgspec.json.Decoder(ActRequest)
+
+
+def parse_act(body: bytes) -> ActRequest:
+    """The body of an act; an empty one says nothing of who and why. Problem 400 or 422."""
+    if not body.strip():
+        return ActRequest()
+    try:
+        return _request.decode(body)
+    except msgspec.ValidationError as error:
+        found = invalid(error, "")
+        raise invalid_field(found.pointer, found.detail) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise not_json() from None
+
+
+def list_obligations(records: RecordReader, tenant: str, *, state: str | None, owner: str | None) -> ObligationList:
+    """A tenant's obligations of one state and owner, each None for any."""
+    found = records.obligations(tenant, state=state, owner=owner, limit=MAX_LISTED)
+    return ObligationList([msgspec.Raw(obligation.body) for obligation in found])
+
+
+def record_act(
+    log: SignalLog,
+    obligation: StoredObligation | None,
+    act: Act,
+    request: ActRequest,
+    *,
+    at: int,
+    received_ms: int,
+) -> ActAnswer:
+    """Appends the act, fsynced. Problem 404 for no such obligation of this tenant, 409 for one that is closed."""
+    if obligation is None:
+        raise not_found("obligation")
+    if obligation.state in ("met", "waived"):
+        raise Problem(409, "conflict", f"this obligation is {obligation.state} already")
+    record = ActRecord(act, obligation.tenant, obligation.customer, obligation.id, at, request.by, request.reason)
+    customer = obligation.tenant, obligation.customer
+    log.append_record(RecordKind.ACT, msgspec.json.encode(record), received_ms, customer=customer)
+    return ActAnswer(act, obligation.id, obligation.customer, format_time(at), request.by, request.reason)

@@ -1,0 +1,133 @@
+"""Problems: every error leaves this API as RFC 9457 problem+json, and none of them echoes what was sent.
+
+`Problem` is raised by routes; `from_error` is the one table that maps the domain's errors to statuses.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from membrane.errors import (
+    InvalidPrinciples,
+    InvalidRequest,
+    InvalidSignal,
+    MembraneError,
+    RecordUnreadable,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+RETRY_AFTER_SECONDS: Final = 1
+_any: Final = msgspec.json.Decoder(msgspec.Raw)
+_logger: Final = logging.getLogger("membrane.serving")
+
+Errors = Sequence[tuple[str, str]]
+"""(JSON pointer, what was required) pairs."""
+
+
+class Problem(Exception):
+    """An answer that is a problem.
+
+    `slug` names its type (`urn:membrane:problem:<slug>`), `detail` says where, what was required and what came, without
+    echoing input. `extra` are further members of the body, `headers` further headers.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        *,
+        errors: Errors = (),
+        extra: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.errors = errors
+        self.extra = extra or {}
+        self.headers = headers or {}
+
+    def body(self) -> bytes:
+        """The problem+json document."""
+        return msgspec.json.encode(
+            {
+                "type": f"urn:membrane:problem:{self.slug}",
+                "title": HTTPStatus(self.status).phrase,
+                "status": self.status,
+                "detail": self.detail,
+                "errors": [{"pointer": pointer, "problem": problem} for pointer, problem in self.errors],
+                **self.extra,
+            }
+        )
+
+
+def invalid_field(pointer: str, problem: str) -> Problem:
+    """422 for one field; `pointer` is a JSON pointer, or a parameter's name."""
+    return Problem(422, "invalid", f"{pointer or '/'}: {problem}", errors=[(pointer, problem)])
+
+
+def not_json(detail: str = "the body must be JSON in UTF-8") -> Problem:
+    return Problem(400, "not-json", detail)
+
+
+def check_json(body: bytes) -> None:
+    """Problem 400 unless the body is JSON in UTF-8; one nested too deeply for a parser passes."""
+    try:
+        body.isascii() or body.decode()
+        _any.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise not_json() from None
+    except RecursionError:
+        return
+
+
+def not_found(what: str) -> Problem:
+    """404 for something that does not exist, or not for this tenant: the two cannot be told apart."""
+    return Problem(404, "not-found", f"no such {what}")
+
+
+def unavailable(detail: str, *, extra: Mapping[str, object] | None = None) -> Problem:
+    """503: nothing was acknowledged; try again."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(503, "unavailable", detail, extra=extra, headers=headers)
+
+
+def from_error(error: Exception) -> Problem:
+    """The problem of any error: the domain's by this table, others as a 500 that tells nothing but its number."""
+    match error:
+        case Problem():
+            return error
+        case InvalidSignal():
+            return Problem(422, "invalid-signal", str(error), errors=[(error.pointer, error.detail)])
+        case InvalidRequest():
+            return Problem(422, "invalid", str(error), errors=error.errors)
+        case InvalidPrinciples():
+            detail = f"the principle set has {len(error.faults)} fault(s)"
+            places = [(f.field, f"line {f.line}, column {f.column}: {f.problem}") for f in error.faults]
+            return Problem(422, "invalid-principles", detail, errors=places)
+        case StoreUnavailable():
+            return unavailable("the store cannot take or give data now; nothing was acknowledged")
+        case RecordUnreadable():
+            return unavailable("the customer's record cannot be read")
+        case StoreRefused():
+            return unavailable("a store of this service was refused; its operator must look")
+    report(error)
+    return Problem(500, "internal", "an error of ours; it was logged")
+
+
+def report(error: BaseException) -> None:
+    """Logs an unexpected error: its type and where it was raised, not its values (they may be input)."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    known = f": {error}" if isinstance(error, MembraneError) else ""
+    _logger.error("%s%s at %s", type(error).__name__, known, where)

@@ -1,0 +1,98 @@
+"""Everything that the routes of one API process share, opened once and closed once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, ParamSpec, Self, TypeVar
+
+from membrane.errors import MembraneError
+from serving.auth import Keys, check_host
+from serving.config import ServeConfig
+from serving.freshness import Freshness
+from serving.metrics import Metrics
+from serving.principle_sets import PrincipleSets, put_in_force_at_start
+from serving.problems import report
+from storage.decisions import DecisionLog
+from storage.directory import DataDir
+from storage.group_commit import GroupCommitter
+from storage.log import SignalLog
+from storage.principles import PrincipleFiles
+from storage.record_reader import RecordReader
+
+MAINTAIN_SECONDS: Final = 1.0
+_COLD_THREADS: Final = 2
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Services:
+    """The stores and what stands on them. Hot routes use them on the event loop, cold ones by `cold`."""
+
+    config: ServeConfig
+    directory: DataDir
+    keys: Keys
+    log: SignalLog
+    committer: GroupCommitter
+    records: RecordReader
+    decisions: DecisionLog
+    principles: PrincipleSets
+    freshness: Freshness
+    metrics: Metrics
+    _threads: ThreadPoolExecutor
+
+    @classmethod
+    def open(cls, config: ServeConfig) -> Self:
+        """Opens (and makes) the data directory and puts principles in force if none are.
+
+        Raises UsageError (keys, host, principle file), StoreRefused, StoreUnavailable or InvalidPrinciples.
+        """
+        check_host(config.host, has_keys=config.keys is not None)
+        keys = Keys(config.keys, config.now_ms)
+        directory = DataDir.open(config.data, config.partitions)
+        log = SignalLog(directory, clock=config.clock)
+        files = PrincipleFiles(directory.principles_path)
+        put_in_force_at_start(config.principles, log, files, config.now_ms())
+        records = RecordReader(directory)
+        return cls(
+            config=config,
+            directory=directory,
+            keys=keys,
+            log=log,
+            committer=GroupCommitter(log),
+            records=records,
+            decisions=DecisionLog(directory.decisions_path, policy=config.decision_log),
+            principles=PrincipleSets(files),
+            freshness=Freshness(log, records, clock=config.clock, now_ms=config.now_ms),
+            metrics=Metrics(),
+            _threads=ThreadPoolExecutor(_COLD_THREADS, "cold"),
+        )
+
+    async def cold(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a slow call beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*args, **kwargs))
+
+    async def maintain(self) -> None:
+        """Until cancelled: ticks under the wall clock, and principle sets compiled before a decision needs them."""
+        while True:
+            with suppress(MembraneError):
+                if self.config.clock == "wall":
+                    await self.cold(self.log.tick, self.config.now_ms())
+            self.principles.retry()
+            for partition, state in self.freshness.every_state().items():
+                await self.cold(self.principles.in_force, partition, state)
+            await asyncio.sleep(MAINTAIN_SECONDS)
+
+    def close(self) -> None:
+        """Stores what waits and closes all. Nobody may be asking any more."""
+        self._threads.shutdown(wait=True)
+        for close in (self.committer.close, self.decisions.close, self.log.close, self.records.close):
+            try:
+                close()
+            except Exception as error:  # noqa: BLE001 - the others are to be closed all the same
+                report(error)

@@ -1,0 +1,257 @@
+"""The signal log: one transaction takes signals, dedup ids, consents, ticks and dead letters, and is fsynced before
+it is acknowledged.
+
+After an error of the disk the connection is thrown away. A new one is trusted only once a full checkpoint through it
+has copied and fsynced all that it can see: an fsync that failed once may succeed the next time without having written
+anything, and a retried signal would then be acknowledged as a duplicate of one that is not on the disk.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import apsw
+import msgspec
+
+from membrane.ports import NewSignal, RecordKind, partition_of
+from membrane.times import HOUR, SECOND
+from storage.dedup import MAX_IDS, SeenIds
+from storage.directory import DataDir
+from storage.keys import customer_key, signal_key
+from storage.log_reader import LogReader
+from storage.schema import for_partition
+from storage.sqlite import BUSY_MS, connect, select, transaction, writing
+
+Clock = Literal["wall", "signals"]
+
+TICK_EVERY_MS: Final = 10 * SECOND
+MAX_PAYLOAD_BYTES: Final = 64 * 1024
+_CHECKPOINT_PAGES: Final = 4_096
+_HINT: Final = "restore log.db from a backup"
+
+_CONSENT: Final = """
+INSERT INTO consents VALUES(?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET granted = excluded.granted, time_ms = excluded.time_ms
+WHERE (excluded.time_ms, -excluded.granted) > (time_ms, -granted)
+"""
+_SET_META: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+
+_Row = tuple[int, int, int | None, str, str, bytes]  # kind, received_ms, customer key, tenant, customer, body
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeadLetter:
+    """A signal to set aside: why, its position in its batch, and what can be said of it. Payloads are cut at 64 KiB."""
+
+    reason: str
+    tenant: str
+    position: int
+    source: str
+    id: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one request appends: all of it or nothing."""
+
+    signals: Sequence[NewSignal]
+    received_ms: int
+    dead_letters: Sequence[NewDeadLetter] = field(default=())
+
+
+class SignalLog(LogReader):
+    """The whole of log.db. Any thread and any process may append; SQLite lets one at a time.
+
+    `clock="signals"` writes a tick into every partition whenever the greatest accepted time crosses an hour, before
+    the signal that crosses it. Writing methods raise StoreUnavailable, and then nothing of the call is stored for
+    certain and nothing may be acknowledged; a later call tries anew.
+    """
+
+    def __init__(self, directory: DataDir, *, clock: Clock = "wall", max_ids: int = MAX_IDS) -> None:
+        super().__init__(directory)
+        self._clock = clock
+        self._seen = SeenIds(max_ids)
+        self._writing = threading.Lock()
+        self._writer: apsw.Connection | None = None
+
+    def close(self) -> None:
+        """Closes the connections. Nobody may be reading or writing."""
+        super().close()
+        self._discard()
+
+    def append(
+        self, signals: Sequence[NewSignal], received_ms: int, dead_letters: Sequence[NewDeadLetter] = ()
+    ) -> list[bool]:
+        """Appends one batch: for each signal True if it was accepted, False for a duplicate."""
+        return self.append_batches([Batch(signals, received_ms, dead_letters)])[0]
+
+    def append_batches(self, batches: Sequence[Batch]) -> list[list[bool]]:
+        """Appends several batches in one transaction with one fsync; for each what `append` answers."""
+        with self._transaction() as connection:
+            return self._append(connection, batches)
+
+    def append_record(
+        self, kind: RecordKind, body: bytes, received_ms: int, *, customer: tuple[str, str] | None = None
+    ) -> None:
+        """Appends one record for a customer (tenant, customer), or for nobody in particular to every partition.
+
+        A REVISION's JSON body names its kind, by which `revisions` finds the last one.
+        """
+        rows = _rows(self.directory.partitions)
+        if customer is not None:
+            partition = partition_of(*customer, self.directory.partitions)
+            rows[partition].append((int(kind), received_ms, customer_key(*customer), *customer, body))
+        else:
+            _everywhere(rows, kind, received_ms, body)
+        with self._transaction() as connection:
+            _insert(connection, rows)
+            if kind is RecordKind.REVISION:
+                name = msgspec.json.decode(body)["kind"]
+                connection.execute(
+                    "INSERT INTO revisions VALUES(?, ?) ON CONFLICT DO UPDATE SET body = excluded.body", (name, body)
+                )
+
+    def tick(self, now_ms: int) -> bool:
+        """Under `--clock wall`: a tick of `now_ms` in every partition, unless there was one less than 10 s ago."""
+        last = self.last_tick()
+        if last is not None and now_ms < last + TICK_EVERY_MS:
+            return False
+        with self._transaction() as connection:
+            last = _meta(connection, "last_tick_ms")
+            if last is not None and now_ms < last + TICK_EVERY_MS:
+                return False
+            rows = _rows(self.directory.partitions)
+            _everywhere(rows, RecordKind.TICK, now_ms, _tick_body(now_ms))
+            _insert(connection, rows)
+            connection.execute(_SET_META, ("last_tick_ms", now_ms))
+        return True
+
+    def poison(self, partition: int, offset: int, now_ms: int) -> None:
+        """Sets aside the record at `offset`, which kills whoever applies it. Doing so twice changes nothing."""
+        with self._transaction() as connection:
+            connection.execute(
+                for_partition(
+                    "INSERT OR IGNORE INTO dead_letters"
+                    " SELECT NULL, 'poison', ?, tenant, offset, '', '', body, ? FROM $log WHERE offset = ?",
+                    partition,
+                ),
+                (now_ms, partition, offset),
+            )
+
+    def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> list[list[bool]]:
+        keys = [signal_key(s.tenant, s.source, s.id) for batch in batches for s in batch.signals]
+        received_ms = max((batch.received_ms for batch in batches), default=0)
+        admitted = iter(self._seen.admit(connection, keys, received_ms))
+        answers = [[next(admitted) for _ in batch.signals] for batch in batches]
+        rows, consents = _rows(self.directory.partitions), []
+        greatest = before = _meta(connection, "max_time_ms")
+        for batch, answer in zip(batches, answers, strict=True):
+            for signal, accepted in zip(batch.signals, answer, strict=True):
+                if accepted:
+                    greatest = self._advance(rows, greatest, signal.time_ms, batch.received_ms)
+                    key = self._place(rows, signal, batch.received_ms)
+                    consents += [(key, signal.tenant, signal.customer, *consent) for consent in signal.consents]
+        _insert(connection, rows)
+        connection.executemany(_CONSENT, consents)
+        connection.executemany(
+            "INSERT INTO dead_letters VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            [_letter(letter, batch.received_ms) for batch in batches for letter in batch.dead_letters],
+        )
+        if greatest != before:
+            connection.execute(_SET_META, ("max_time_ms", greatest))
+        return answers
+
+    def _advance(self, rows: list[list[_Row]], greatest: int | None, time_ms: int, received_ms: int) -> int:
+        """The greatest time with this signal's; where it crosses an hour, a tick of the last whole hour first."""
+        if greatest is None or time_ms <= greatest:
+            return time_ms if greatest is None else greatest
+        hour = time_ms // HOUR
+        if self._clock == "signals" and hour > greatest // HOUR:
+            _everywhere(rows, RecordKind.TICK, received_ms, _tick_body(hour * HOUR))
+        return time_ms
+
+    def _place(self, rows: list[list[_Row]], signal: NewSignal, received_ms: int) -> int:
+        key = customer_key(signal.tenant, signal.customer)
+        partition = partition_of(signal.tenant, signal.customer, len(rows))
+        row = (int(RecordKind.SIGNAL), received_ms, key, signal.tenant, signal.customer, signal.body)
+        rows[partition].append(row)
+        return key
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        with self._writing, writing(self.directory.log_path, _HINT):
+            try:
+                if self._writer is None:
+                    self._writer = self._trusted()
+                with transaction(self._writer):
+                    yield self._writer
+            except apsw.Error as error:
+                if not isinstance(error, apsw.BusyError):
+                    self._discard()
+                raise
+
+    def _trusted(self) -> apsw.Connection:
+        """A new connection, after everything that it sees has been copied into the database and fsynced."""
+        connection = connect(
+            self.directory.log_path, synchronous="FULL", autocheckpoint_pages=_CHECKPOINT_PAGES, cache_kib=65_536
+        )
+        try:
+            _checkpoint_fully(connection)
+        except apsw.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _discard(self) -> None:
+        connection, self._writer = self._writer, None
+        if connection is not None:
+            with suppress(apsw.Error):
+                connection.close()
+
+
+def _rows(partitions: int) -> list[list[_Row]]:
+    return [[] for _ in range(partitions)]
+
+
+def _everywhere(rows: Iterable[list[_Row]], kind: RecordKind, received_ms: int, body: bytes) -> None:
+    for partition in rows:
+        partition.append((int(kind), received_ms, None, "", "", body))
+
+
+def _insert(connection: apsw.Connection, rows: list[list[_Row]]) -> None:
+    for partition, new in enumerate(rows):
+        if new:
+            end = select(connection, for_partition("SELECT coalesce(max(offset) + 1, 0) FROM $log", partition))[0][0]
+            connection.executemany(
+                for_partition("INSERT INTO $log VALUES(?, ?, ?, ?, ?, ?, ?)", partition),
+                [(offset, *row) for offset, row in enumerate(new, end)],
+            )
+
+
+def _checkpoint_fully(connection: apsw.Connection) -> None:
+    """Waits for readers of older states and for other checkpoints, as long as for a busy database."""
+    deadline = time.monotonic() + BUSY_MS / 1_000
+    while select(connection, "PRAGMA wal_checkpoint(FULL)")[0][0]:
+        if time.monotonic() > deadline:
+            raise apsw.BusyError("the log is kept from being checkpointed by a reader or another checkpoint")
+        time.sleep(0.01)
+
+
+def _letter(letter: NewDeadLetter, received_ms: int) -> tuple[Any, ...]:
+    payload = letter.payload[:MAX_PAYLOAD_BYTES]
+    return (letter.reason, received_ms, letter.tenant, letter.position, letter.source, letter.id, payload)
+
+
+def _meta(connection: apsw.Connection, name: str) -> int | None:
+    rows = select(connection, "SELECT value FROM meta WHERE name = ?", (name,))
+    return rows[0][0] if rows else None
+
+
+def _tick_body(time_ms: int) -> bytes:
+    return b'{"time":%d}' % time_ms

@@ -1,0 +1,175 @@
+"""The read side of the signal log: what the stream tails, what a timeline shows, which consents stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from membrane.errors import MembraneError
+from membrane.ports import LogRecord, RecordKind, partition_of
+from membrane.signals import ContactMade, StoredSignal, read_stored, typed
+from storage.dedup import Horizon, horizon
+from storage.directory import DataDir
+from storage.keys import customer_key
+from storage.schema import for_partition
+from storage.sqlite import PerThread, connect_readonly, reading, select
+
+_KINDS: Final = {int(kind): kind for kind in RecordKind}
+_COLUMNS: Final = "offset, kind, received_ms, tenant, customer, body"
+_READ: Final = f"SELECT {_COLUMNS} FROM $log WHERE offset >= ? ORDER BY offset LIMIT ?"
+_END: Final = "SELECT coalesce(max(offset) + 1, 0) FROM $log"
+_TIMELINE: Final = (
+    f"SELECT {_COLUMNS} FROM $log WHERE customer_key = ? AND offset < ? AND tenant = ? AND customer = ? "
+    "ORDER BY offset DESC LIMIT ?"
+)
+_CONTACTS: Final = (
+    "SELECT body FROM $log WHERE customer_key = ? AND tenant = ? AND customer = ? AND kind = ? "
+    "AND instr(body, CAST(? AS BLOB)) ORDER BY offset DESC"
+)
+_CONTACT_MADE: Final = "cx.contact.made.v1"
+_REVISIONS: Final = "SELECT body FROM $log WHERE kind = 3 AND offset <= ? ORDER BY offset"
+_NO_LIMIT: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A signal set aside. `position` is its index in the batch it came in, or the offset in `partition` (poison)."""
+
+    seq: int
+    reason: str
+    received_ms: int
+    tenant: str
+    position: int
+    source: str
+    id: str
+    payload: bytes
+    partition: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactFound:
+    """A contact.made in the log: where it went and when it happened (event time)."""
+
+    domain: str
+    channel: str
+    time_ms: int
+
+
+class LogReader:
+    """Reads log.db, each thread over a connection of its own, beside any number of writers.
+
+    Every method raises StoreUnavailable (missing, busy, I/O) or RecordUnreadable (damaged).
+    """
+
+    def __init__(self, directory: DataDir) -> None:
+        self.directory = directory
+        self._readers = PerThread(lambda: connect_readonly(directory.log_path))
+
+    def close(self) -> None:
+        """Closes the connections. Nobody may be reading."""
+        self._readers.close()
+
+    def read(self, partition: int, offset: int, limit: int) -> Sequence[LogRecord]:
+        """At most `limit` records of `partition` from `offset` on, in order; empty at the end."""
+        return _records(self._all(for_partition(_READ, partition), (offset, limit)))
+
+    def end(self, partition: int) -> int:
+        """The offset that the next record of `partition` will get."""
+        return int(self._all(for_partition(_END, partition), ())[0][0])
+
+    def change_counter(self) -> int:
+        """Changes whenever anybody has written to log.db: a cheap poll. Compare within one thread only."""
+        return int(self._all("PRAGMA data_version", ())[0][0])
+
+    def greatest_time(self) -> int | None:
+        """The greatest time of an accepted signal: "now" under `--clock signals`."""
+        return self._meta("max_time_ms")
+
+    def last_tick(self) -> int | None:
+        """The time of the last tick under `--clock wall`."""
+        return self._meta("last_tick_ms")
+
+    def timeline(self, tenant: str, customer: str, before: int | None, limit: int) -> list[LogRecord]:
+        """The customer's own records with offsets below `before` (None: all), newest first, at most `limit`."""
+        sql = for_partition(_TIMELINE, self._partition(tenant, customer))
+        values = (customer_key(tenant, customer), _NO_LIMIT if before is None else before, tenant, customer, limit)
+        return _records(self._all(sql, values))
+
+    def consents(self, tenant: str, customer: str) -> list[tuple[int, int, bool, int]]:
+        """What the customer said of being contacted: (channel index, domain index, granted, time_ms)."""
+        rows = self._all(
+            "SELECT channel, domain, granted, time_ms FROM consents"
+            " WHERE customer_key = ? AND tenant = ? AND customer = ?",
+            (customer_key(tenant, customer), tenant, customer),
+        )
+        return [(channel, domain, bool(granted), time_ms) for channel, domain, granted, time_ms in rows]
+
+    def find_contact(self, tenant: str, customer: str, contact: str) -> ContactFound | None:
+        """The contact.made of that id that was appended last for the customer, None if there is none."""
+        sql = for_partition(_CONTACTS, self._partition(tenant, customer))
+        values = (customer_key(tenant, customer), tenant, customer, int(RecordKind.SIGNAL), _CONTACT_MADE)
+        for (body,) in self._all(sql, values):
+            signal = read_stored(body)
+            data = _contact_made(signal)
+            if data is not None and data.contact == contact:
+                return ContactFound(data.domain, data.channel, signal.time)
+        return None
+
+    def revisions(self) -> dict[str, Any]:
+        """The body (decoded) of the REVISION record that was appended last, by its kind."""
+        rows = self._all("SELECT kind, body FROM revisions ORDER BY kind", ())
+        return {kind: msgspec.json.decode(body) for kind, body in rows}
+
+    def revisions_at(self, partition: int, offset: int) -> dict[str, Any]:
+        """The body (decoded) of the last REVISION record of each kind up to and with `offset` of a partition."""
+        bodies = [msgspec.json.decode(body) for (body,) in self._all(for_partition(_REVISIONS, partition), (offset,))]
+        return {body["kind"]: body for body in bodies}
+
+    def dead_letters(self, limit: int, before: int | None = None) -> list[DeadLetter]:
+        """At most `limit` dead letters with `seq` below `before` (None: all), newest first."""
+        rows = self._all(
+            "SELECT seq, reason, received_ms, tenant, position, source, id, payload, partition FROM dead_letters"
+            " WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+            (_NO_LIMIT if before is None else before, limit),
+        )
+        return [DeadLetter(*row) for row in rows]
+
+    def poisoned(self, partition: int) -> set[int]:
+        """The offsets of `partition` that were set aside because they killed the process."""
+        rows = self._all("SELECT position FROM dead_letters WHERE partition = ?", (partition,))
+        return {row[0] for row in rows}
+
+    def horizon(self) -> Horizon:
+        """How far back duplicates are known."""
+        with reading(self.directory.log_path):
+            return horizon(self._readers.get())
+
+    def _partition(self, tenant: str, customer: str) -> int:
+        return partition_of(tenant, customer, self.directory.partitions)
+
+    def _meta(self, name: str) -> int | None:
+        rows = self._all("SELECT value FROM meta WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def _all(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            with reading(self.directory.log_path):
+                return select(self._readers.get(), sql, values)
+        except MembraneError:
+            self._readers.forget()
+            raise
+
+
+def _records(rows: list[Any]) -> list[LogRecord]:
+    return [
+        LogRecord(offset, _KINDS[kind], received, tenant, customer, body)
+        for offset, kind, received, tenant, customer, body in rows
+    ]
+
+
+def _contact_made(signal: StoredSignal) -> ContactMade | None:
+    data = typed(signal) if signal.type == _CONTACT_MADE else None
+    return data if isinstance(data, ContactMade) else None

@@ -1,0 +1,78 @@
+"""Principle files, kept by the digest of their bytes: what a revision in the log names can always be read again."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from membrane.errors import Fault, InvalidPrinciples, StoreUnavailable
+from storage.documents import MAX_BYTES, Document, read_document
+
+__all__ = ["Document", "PrincipleFiles", "read_document"]
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class PrincipleFiles:
+    """The folder of principle files, each named by the SHA-256 of its bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where the file of a digest lies."""
+        return self._folder / f"{digest}.yaml"
+
+    def install(self, data: bytes) -> str:
+        """Stores the bytes, whole or not at all, and returns their digest. StoreUnavailable if the disk refuses.
+
+        They are stored as they are: whether they are sound is for `read_document` and the domain to say.
+        """
+        digest = sha256(data).hexdigest()
+        path = self.path(digest)
+        try:
+            if not (path.is_file() and path.read_bytes() == data):
+                _write_atomically(path, data)
+        except OSError as error:
+            raise StoreUnavailable(f"{path}: cannot be written: {error.strerror}") from error
+        return digest
+
+    def load(self, digest: str) -> bytes:
+        """The bytes of a digest, verified. InvalidPrinciples if they are missing or are not those bytes."""
+        if _DIGEST.fullmatch(digest) is None:
+            raise _invalid(self._folder, "a SHA-256 in hexadecimal was required as a digest")
+        path = self.path(digest)
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise _invalid(path, f"the file of this digest was required: {error.strerror}") from error
+        if sha256(data).hexdigest() != digest:
+            raise _invalid(path, "the bytes of this digest were required, others came")
+        return data
+
+
+def _invalid(path: Path, problem: str) -> InvalidPrinciples:
+    return InvalidPrinciples([Fault(1, 1, "digest", problem, str(path))])
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

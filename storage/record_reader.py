@@ -1,0 +1,198 @@
+"""Records for those who only read: the decision API over all partitions, and whoever compares stores.
+
+A store may be missing, truncated, damaged or replaced by `rebuild` at any moment: the reader answers with an error
+then (RecordUnreadable or StoreUnavailable), drops its connection, and opens the store anew at the next call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final, NoReturn
+
+import apsw
+
+from membrane.errors import MembraneError, RecordUnreadable, StoreRefused
+from membrane.ports import Effect, PartitionMeta, partition_of
+from storage.directory import DataDir
+from storage.keys import customer_key
+from storage.slots import Hash, find
+from storage.sqlite import connect_readonly, read_error, select, snapshot
+
+_FAILURES: Final = (apsw.Error, UnicodeDecodeError, OSError, MembraneError)
+_BUSY_MS: Final = 50
+_CACHE_KIB: Final = 4_096
+_EFFECT_COLUMNS: Final = "id, offset, kind, tenant, customer, time_ms, body"
+_EFFECTS: Final = (
+    f"SELECT {_EFFECT_COLUMNS} FROM effects WHERE customer_key = ? AND tenant = ? AND customer = ? AND offset < ?"
+    " ORDER BY offset DESC, seq DESC LIMIT ?"
+)
+_ALL_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY offset, id"
+_OBLIGATIONS: Final = (
+    "SELECT id, tenant, customer, state, owner, due_ms, body FROM obligations"
+    " WHERE tenant = :tenant AND (:state IS NULL OR state = :state) AND (:owner IS NULL OR owner = :owner)"
+    " ORDER BY due_ms, id LIMIT :limit"
+)
+_OBLIGATION: Final = (
+    "SELECT id, tenant, customer, state, owner, due_ms, body FROM obligations WHERE id = ? AND tenant = ?"
+)
+_NO_LIMIT: Final = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObligation:
+    """The latest state of an obligation; `body` is the JSON that the stream wrote."""
+
+    id: str
+    tenant: str
+    customer: str
+    state: str
+    owner: str
+    due_ms: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSnapshot:
+    """One partition at one moment; good only inside the `with` that made it."""
+
+    meta: PartitionMeta
+    _connection: apsw.Connection
+
+    def records(self) -> Iterator[tuple[int, bytes]]:
+        """(key, record bytes) in key order."""
+        rows: Iterator[Any] = self._connection.execute("SELECT key, body FROM records ORDER BY key")
+        return rows
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(tenant, customer) of every record, in key order."""
+        rows: Iterator[Any] = self._connection.execute("SELECT tenant, customer FROM records ORDER BY key")
+        return rows
+
+    def effects(self) -> Iterator[Effect]:
+        """The outbox by (offset, id): an order that does not depend on how the log was split into batches."""
+        effects: Iterator[Any] = self._connection.execute(_ALL_EFFECTS)
+        return (Effect(*row) for row in effects)
+
+
+@dataclass(slots=True)
+class _Open:
+    connection: apsw.Connection
+    file: tuple[int, int]  # device and inode, by which a replaced store is noticed
+
+
+class RecordReader:
+    """Reads every partition's store, each thread over connections of its own. Never writes, never waits for long."""
+
+    def __init__(self, directory: DataDir, *, key_of: Hash = customer_key) -> None:
+        self.directory = directory
+        self._key_of = key_of
+        self._paths = [directory.records_path(partition) for partition in range(directory.partitions)]
+        self._local = threading.local()
+        self._all: list[_Open] = []
+
+    def close(self) -> None:
+        """Closes every thread's connections. Nobody may be reading."""
+        while self._all:
+            self._all.pop().connection.close()
+        self._local = threading.local()
+
+    def get(self, tenant: str, customer: str) -> bytes | None:
+        """The bytes of a customer's record as they are stored, None for a customer never seen."""
+        partition = partition_of(tenant, customer, len(self._paths))
+        try:
+            return find(self._connection(partition), tenant, customer, self._key_of)[1]
+        except _FAILURES as error:
+            self._fail(partition, error)
+
+    def meta(self, partition: int) -> PartitionMeta:
+        """How far the stream has come in a partition, and its own words beside it."""
+        with self._reading(partition) as connection:
+            return _meta(connection)
+
+    def effects(self, tenant: str, customer: str, before: int | None, limit: int) -> list[Effect]:
+        """The customer's effects of log offsets below `before` (None: all), newest first, at most `limit`."""
+        values = (customer_key(tenant, customer), tenant, customer, _NO_LIMIT if before is None else before, limit)
+        with self._reading(partition_of(tenant, customer, self.directory.partitions)) as connection:
+            return [Effect(*row) for row in select(connection, _EFFECTS, values)]
+
+    def obligations(
+        self, tenant: str, *, state: str | None = None, owner: str | None = None, limit: int = 1_000
+    ) -> list[StoredObligation]:
+        """A tenant's obligations over all partitions, by due time, at most `limit`; None means any."""
+        values = {"tenant": tenant, "state": state, "owner": owner, "limit": limit}
+        found = list(chain.from_iterable(self._obligations(_OBLIGATIONS, values)))
+        return sorted(found, key=lambda obligation: (obligation.due_ms, obligation.id))[:limit]
+
+    def obligation(self, tenant: str, obligation: str) -> StoredObligation | None:
+        """One obligation by its id, None if the tenant has none of that id."""
+        return next(chain.from_iterable(self._obligations(_OBLIGATION, (obligation, tenant))), None)
+
+    @contextmanager
+    def snapshot(self, partition: int) -> Iterator[PartitionSnapshot]:
+        """One partition at one moment, beside a running writer."""
+        with self._reading(partition) as connection, snapshot(connection):
+            yield PartitionSnapshot(_meta(connection), connection)
+
+    def _obligations(self, sql: str, values: Any) -> Iterator[Iterable[StoredObligation]]:
+        for partition in range(self.directory.partitions):
+            with self._reading(partition) as connection:
+                yield [StoredObligation(*row) for row in select(connection, sql, values)]
+
+    @contextmanager
+    def _reading(self, partition: int) -> Iterator[apsw.Connection]:
+        try:
+            yield self._connection(partition)
+        except _FAILURES as error:
+            self._fail(partition, error)
+
+    def _fail(self, partition: int, error: Exception) -> NoReturn:
+        self._forget(partition)
+        if isinstance(error, MembraneError):
+            raise error
+        raise read_error(error, self._paths[partition]) from error
+
+    def _connection(self, partition: int) -> apsw.Connection:
+        status = self._paths[partition].stat()
+        file = (status.st_dev, status.st_ino)
+        held = self._mine().get(partition)
+        if held is None or held.file != file:
+            self._forget(partition)
+            held = self._mine()[partition] = _Open(self._connect(partition), file)
+            self._all.append(held)
+        return held.connection
+
+    def _connect(self, partition: int) -> apsw.Connection:
+        connection = connect_readonly(self._paths[partition], cache_kib=_CACHE_KIB, busy_ms=_BUSY_MS)
+        try:
+            self.directory.check_store(connection, partition)
+        except StoreRefused as refused:
+            connection.close()
+            raise RecordUnreadable(str(refused)) from refused
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _forget(self, partition: int) -> None:
+        held = self._mine().pop(partition, None)
+        if held is not None:
+            self._all.remove(held)
+            with suppress(apsw.Error):
+                held.connection.close()
+
+    def _mine(self) -> dict[int, _Open]:
+        mine: dict[int, _Open] | None = getattr(self._local, "open", None)
+        if mine is None:
+            mine = self._local.open = {}
+        return mine
+
+
+def _meta(connection: apsw.Connection) -> PartitionMeta:
+    rows = select(connection, "SELECT next_offset, meta FROM store")
+    if not rows:
+        raise RecordUnreadable("the store's own row is missing")
+    return PartitionMeta(*rows[0])

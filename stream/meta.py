@@ -1,0 +1,41 @@
+"""What a partition's store says of itself beside its records, as JSON that serving reads.
+
+Only `seen_end_ms` comes from the wall clock; nothing of it enters a record.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from membrane.vocabulary import LIFECYCLES, STAGES
+
+
+class Revision(msgspec.Struct, omit_defaults=True):
+    """A principle set or model in force since the log record at `offset`."""
+
+    revision: str
+    digest: str
+    offset: int
+
+
+class Meta(msgspec.Struct):
+    """`last_tick`: event time of the partition's last tick. `revisions`: by kind. `stages`, `lifecycles`: how many
+    customers. `settings`: the last `settings` revision's go-live time in ms. `unreadable`: kinds whose revision could
+    not be loaded, so that the last good one goes on."""
+
+    last_tick: int = 0
+    revision_offset: int = -1
+    revisions: dict[str, Revision] = {}
+    stages: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(STAGES, 0))
+    lifecycles: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(LIFECYCLES[1:], 0))
+    go_live: int = 0
+    unreadable: list[str] = []
+    seen_end_ms: int = 0
+
+
+def read_meta(body: bytes) -> Meta:
+    """The meta of a store; a new store has none yet."""
+    return msgspec.json.decode(body, type=Meta) if body else Meta()
+
+
+write_meta = msgspec.json.encode

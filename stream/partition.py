@@ -1,0 +1,114 @@
+"""One partition at work: its tail, its steps, its care about poison and its heartbeat. Both runners drive this."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from membrane.errors import StoreUnavailable
+from membrane.ports import StateStore
+from stream.attempts import Attempts
+from stream.block import Block, Decoded
+from stream.steps import Applied, Dropped, PartitionSteps
+from stream.tail import Tail
+
+HEARTBEAT_MS: Final = 1_000
+RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class CheckpointedStore(StateStore, Protocol):
+    """A store whose write-ahead log its owner copies back now and then."""
+
+    def checkpoint(self) -> bool:
+        """Never waits."""
+
+    def mark_all_delivered(self) -> None:
+        """Marks every effect as delivered."""
+
+    def close(self) -> None:
+        """Closes the store."""
+
+
+class Observer(Protocol):
+    """Who hears what was written, for metrics."""
+
+    def written(self, partition: int, applied: Applied, dropped: list[Dropped]) -> None:
+        """A commit is in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How the partitions of one process are run: records a batch, the wall clock, when to stop, who hears of it."""
+
+    batch: int
+    now_ms: Callable[[], int]
+    stopping: Callable[[], bool]
+    observer: Observer
+
+
+class Partition:
+    """Reads, applies and writes one partition, one block at a time: the next is read when the last is written."""
+
+    def __init__(
+        self,
+        steps: PartitionSteps,
+        store: CheckpointedStore,
+        tail: Tail,
+        attempts: Attempts,
+        conduct: Conduct,
+    ) -> None:
+        self.steps = steps
+        self._store = store
+        self._tail = tail
+        self._attempts = attempts
+        self._conduct = conduct
+        self._in_flight = False
+
+    def next_block(self) -> Block | None:
+        """The next block, or an empty one as a heartbeat; None when there is nothing to do now."""
+        if self._in_flight:
+            return None
+        offset = self.steps.next_offset
+        block = self._tail.next_block(offset, self._attempts.limit(offset, self._conduct.batch))
+        if block is not None:
+            self._attempts.note(offset, len(block.records))
+        elif self._conduct.now_ms() - self.steps.meta.seen_end_ms >= HEARTBEAT_MS:
+            block = Block(self.steps.partition, offset, (), at_end=True)
+        self._in_flight = block is not None
+        return block
+
+    def apply(self, block: Decoded) -> Applied:
+        """Fold, infer, track and require."""
+        return self.steps.apply(block, self._conduct.now_ms())
+
+    def write(self, applied: Applied) -> None:
+        """Commit. While the disk refuses (StoreUnavailable) it is tried again until the process is told to stop."""
+        tries = 0
+        while True:
+            try:
+                self.steps.write(applied)
+                break
+            except StoreUnavailable:
+                if self._conduct.stopping():
+                    raise
+                time.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
+                tries += 1
+        self._in_flight = False
+        self._store.checkpoint()
+        self._conduct.observer.written(self.steps.partition, applied, self.steps.dropped)
+        self.steps.dropped.clear()
+
+    def end(self) -> int:
+        """The offset that the partition's next log record will get."""
+        return self._tail.end()
+
+    def mark_all_delivered(self) -> None:
+        """What was told before is not told again (`rebuild`)."""
+        self._store.mark_all_delivered()
+
+    def close(self) -> None:
+        """Give back the store and the note."""
+        self._attempts.close()
+        self._store.close()

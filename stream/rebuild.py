@@ -1,0 +1,46 @@
+"""Rebuild: the records again from the log alone, on the plain runner, with every effect marked as delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from storage.directory import DataDir
+from storage.lock import partition_lock
+from stream.block import decode_block
+from stream.runner import BATCH, StreamConfig, wall_ms
+from stream.work import open_partitions
+
+Progress = Callable[[int, int], None]
+"""(records applied so far, records in the log)"""
+
+
+def rebuild(data: Path, progress: Progress = lambda done, total: None, *, batch: int = BATCH) -> int:
+    """Empties the records of every partition and applies the log from its start; how many log records there were.
+
+    The stream must be stopped: AnotherWriter if it is not. StoreRefused, StoreUnavailable as the stores say. If it is
+    interrupted, run it again: until then the stream would go on from where this stopped, and deliver effects anew.
+    """
+    directory = DataDir.existing(data)
+    numbers = range(directory.partitions)
+    with ExitStack() as stack:
+        for number in numbers:
+            lock = partition_lock(data, number)
+            lock.acquire()
+            stack.callback(lock.release)
+        for number in numbers:
+            directory.remake_records(number)
+        config = StreamConfig(data, "plain", batch)
+        partitions = stack.enter_context(open_partitions(config, numbers, lambda: False, wall_ms))
+        ends = [partition.end() for partition in partitions.values()]
+        done = 0
+        for number, partition in partitions.items():
+            while partition.steps.next_offset < ends[number]:
+                block = partition.next_block()
+                if block is not None:
+                    partition.write(partition.apply(decode_block(block)))
+                    done += len(block.records)
+                    progress(done, sum(ends))
+            partition.mark_all_delivered()
+    return sum(ends)

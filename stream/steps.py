@@ -1,0 +1,290 @@
+"""The steps of one partition: a block of the log in, one commit of the partition's store out.
+
+The result depends on the log alone, not on how it is cut into blocks: due times fire before each record, rows are
+scored one round at a time (the n-th signal of each customer of a stretch), and a tick, a revision and an act are
+barriers between stretches.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import msgspec
+
+from membrane.engine import ADVISORY, Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
+from membrane.errors import MembraneError, RecordUnreadable
+from membrane.features import features
+from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
+from membrane.principles import PrincipleSet
+from membrane.record import MET, WAIVED, Obligation, Record, decode, encode
+from membrane.settings import TenantSettings
+from membrane.tracker import Score
+from membrane.vocabulary import LIFECYCLES, STAGES
+from stream.block import Customer, Decoded, DecodedSignal
+from stream.effects import ObligationRow, to_effect, to_row
+from stream.infer import DrivenScorer, infer
+from stream.meta import Meta, Revision, read_meta, write_meta
+
+_EVERYBODY: Final = 2**62
+_NO_SCORE: Final = Score()
+_ACTS: Final = {"meet": MET, "waive": WAIVED}
+
+
+class _Tick(msgspec.Struct):
+    time: int
+
+
+class _Revision(msgspec.Struct):
+    kind: str
+    revision: str = ""
+    digest: str = ""
+    go_live: int = 0
+
+
+class _Act(msgspec.Struct):
+    act: str
+    obligation: str
+    time: int
+
+
+class Library(Protocol):
+    """Where principle sets and models come from, by the digest a revision record names. Each raises a MembraneError
+    for a digest that is missing, changed or faulty."""
+
+    @property
+    def principles(self) -> Callable[[str], PrincipleSet]: ...
+
+    @property
+    def scorer(self) -> Callable[[str | None, str | None], DrivenScorer]: ...
+
+
+@dataclass(slots=True)
+class _Held:
+    """A record in hand: what it was counted as, and whether it must be written."""
+
+    record: Record
+    stage: int = -1
+    lifecycle: int = -1
+    written: bytes = b""
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one block gathers."""
+
+    meta: Meta
+    held: dict[Customer, _Held] = field(default_factory=dict)
+    due: dict[Customer, int | None] = field(default_factory=dict)
+    effects: list[Effect] = field(default_factory=list)
+    obligations: dict[str, ObligationRow] = field(default_factory=dict)
+    unreadable: set[Customer] = field(default_factory=set)
+    transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A block's commit, the meta that holds once it is written, and how often each stage change happened:
+    (from, to, tenant, backfill) -> count."""
+
+    commit: Commit
+    meta: Meta
+    transitions: Counter[tuple[str, str, str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A record of the log that could not be applied, with the reason: it is counted and skipped, never raised."""
+
+    offset: int
+    reason: str
+
+
+class PartitionSteps:
+    """Applies the log to one partition's store. One per partition and process; holds no records between blocks."""
+
+    def __init__(self, partition: int, store: StateStore, library: Library, settings: TenantSettings) -> None:
+        self.partition = partition
+        self.store = store
+        self.library = library
+        self.settings = settings
+        self.skipped: frozenset[int] = frozenset()
+        self.dropped: list[Dropped] = []
+        start = store.meta()
+        self.next_offset = start.next_offset
+        self.meta = read_meta(start.meta)
+        self._use_revisions(self.meta)
+
+    def apply(self, block: Decoded, now_ms: int) -> Applied:
+        """What a block does, still to be written; `now_ms` only says when the end of the log was seen."""
+        work = _Work(msgspec.json.decode(write_meta(self.meta), type=Meta))
+        stretch: list[DecodedSignal] = []
+        for record in block.records:
+            if record.offset in self.skipped:
+                continue
+            if isinstance(record, DecodedSignal):
+                stretch.append(record)
+                continue
+            self._signals(work, stretch)
+            stretch = []
+            self._other(work, record)
+        self._signals(work, stretch)
+        if block.at_end:
+            work.meta.seen_end_ms = now_ms
+        return Applied(self._gather(work, block.next_offset), work.meta, work.transitions)
+
+    def write(self, applied: Applied) -> None:
+        """Commit what `apply` gave. Raises what the store raises; then nothing of it was written."""
+        self.store.commit(applied.commit)
+        self.meta, self.next_offset = applied.meta, applied.commit.next_offset
+
+    def _signals(self, work: _Work, waiting: list[DecodedSignal]) -> None:
+        self._load(work, {entry.customer for entry in waiting})
+        while waiting:
+            this_round: list[DecodedSignal] = []
+            rest: list[DecodedSignal] = []
+            seen: set[Customer] = set()
+            for entry in waiting:
+                (rest if entry.customer in seen else this_round).append(entry)
+                seen.add(entry.customer)
+            self._round(work, this_round)
+            waiting = rest
+
+    def _round(self, work: _Work, entries: list[DecodedSignal]) -> None:
+        received: list[tuple[int, _Held, Received]] = []
+        for entry in entries:
+            if entry.signal is None or entry.customer in work.unreadable:
+                self.dropped.append(Dropped(entry.offset, entry.fault or "record_unreadable"))
+                continue
+            held = self._held(work, entry.customer, entry.signal.time)
+            folded = receive(held.record, entry.signal, entry.data, work.meta.last_tick, self.rules)
+            received.append((entry.offset, held, folded))
+        news = [(offset, held.record) for offset, held, folded in received if folded.news]
+        scored = infer(self.scorer, [features(record.state, record.clock) for _, record in news])
+        scores = {offset: score for (offset, _), score in zip(news, scored, strict=True)}
+        for offset, held, folded in received:
+            happened = judge(folded, scores.get(offset, _NO_SCORE), self.rules)
+            self._touched(work, held, offset, happened)
+
+    def _other(self, work: _Work, record: LogRecord) -> None:
+        try:
+            if record.kind is RecordKind.TICK:
+                self._tick(work, record.offset, msgspec.json.decode(record.body, type=_Tick).time)
+            elif record.kind is RecordKind.REVISION:
+                self._revise(work.meta, record.offset, msgspec.json.decode(record.body, type=_Revision))
+            elif record.kind is RecordKind.ACT:
+                self._act(work, record, msgspec.json.decode(record.body, type=_Act))
+            else:
+                self.dropped.append(Dropped(record.offset, f"records of kind {record.kind.name} are not acted on yet"))
+        except msgspec.MsgspecError as error:
+            self.dropped.append(Dropped(record.offset, f"undecodable: {error}"))
+
+    def _tick(self, work: _Work, offset: int, t: int) -> None:
+        work.meta.last_tick = max(work.meta.last_tick, t)
+        place = 0
+        stored = [customer for customer in self.store.due_before(t, _EVERYBODY) if customer not in work.due]
+        moved = [customer for customer, due in work.due.items() if due is not None and due <= t]
+        self._load(work, set(stored))
+        for customer in sorted({*stored, *moved}):
+            held = work.held.get(customer)
+            if held is None:  # unreadable: counted when it was loaded
+                work.due[customer] = None
+                continue
+            happened = advance(held.record, t, self.rules)
+            if happened is None:
+                work.due[customer] = next_due(held.record, self.rules, t)
+            else:
+                self._touched(work, held, offset, happened, place)
+                place += len(happened)
+
+    def _revise(self, meta: Meta, offset: int, revision: _Revision) -> None:
+        meta.revision_offset = offset
+        if revision.kind == "settings":
+            meta.go_live = revision.go_live
+        else:
+            meta.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
+        self._use_revisions(meta)
+
+    def _act(self, work: _Work, record: LogRecord, asked: _Act) -> None:
+        customer = (record.tenant, record.customer)
+        self._load(work, {customer})
+        held = work.held.get(customer)
+        state = _ACTS.get(asked.act)
+        happened = act(held.record, asked.obligation, state, asked.time, self.rules) if held and state else None
+        if held is None or happened is None:
+            self.dropped.append(Dropped(record.offset, "act: the obligation is unknown or closed"))
+            return
+        self._touched(work, held, record.offset, happened)
+
+    def _use_revisions(self, meta: Meta) -> None:
+        """Switch to what the revisions name. A digest that cannot be loaded leaves the last good one in force."""
+        meta.unreadable = []
+        digests = {kind: revision.digest for kind, revision in meta.revisions.items()}
+        principles = getattr(self, "rules", Rules(None)).principles
+        if "principles" in digests:
+            try:
+                principles = self.library.principles(digests["principles"])
+            except MembraneError:
+                meta.unreadable.append("principles")
+        try:
+            self.scorer = self.library.scorer(digests.get("stage_model"), digests.get("churn_model"))
+        except MembraneError:
+            meta.unreadable.append("models")
+            self.scorer = getattr(self, "scorer", None) or self.library.scorer(None, None)
+        threshold = ADVISORY if self.scorer.churn_is_advisory else self.settings.churn_threshold
+        self.rules = Rules(principles, self.settings, threshold, meta.go_live)
+
+    def _load(self, work: _Work, customers: Iterable[Customer]) -> None:
+        missing = [customer for customer in customers if customer not in work.held]
+        for customer, body in self.store.load(missing).items():
+            try:
+                record = decode(body)
+            except RecordUnreadable:  # its signals are dropped and counted until `rebuild`; the rest goes on
+                work.unreadable.add(customer)
+                continue
+            work.held[customer] = _Held(record, record.tracker.stage, record.tracker.lifecycle, body)
+
+    def _held(self, work: _Work, customer: Customer, t: int) -> _Held:
+        held = work.held.get(customer)
+        if held is None:
+            held = work.held[customer] = _Held(new_record(*customer, t))
+        return held
+
+    def _touched(self, work: _Work, held: _Held, offset: int, happened: Sequence[Happening], place: int = 0) -> None:
+        """Note what the log record at `offset` did to a customer, before anything else changes it."""
+        record = held.record
+        for number, happening in enumerate(happened, place):
+            work.effects.append(to_effect(self.partition, offset, number, record, happening))
+            what = happening.what
+            if isinstance(what, Obligation):
+                work.obligations[what.obligation] = to_row(record, what)
+            else:
+                work.transitions[STAGES[what.before], STAGES[what.after], record.tenant, happening.backfill] += 1
+        record.version = offset
+        record.revision = work.meta.revision_offset
+        held.changed = True
+        work.due[record.tenant, record.customer] = next_due(record, self.rules, record.clock)
+
+    def _gather(self, work: _Work, next_offset: int) -> Commit:
+        commit = Commit(effects=work.effects, obligations=list(work.obligations.values()), next_offset=next_offset)
+        for customer, due in work.due.items():
+            held = work.held.get(customer)
+            if held is not None:
+                commit.records.append((*customer, encode(held.record) if held.changed else held.written))
+                commit.due.append((*customer, due))
+                if held.changed:
+                    _count(work.meta, held)
+        commit.meta = write_meta(work.meta)
+        return commit
+
+
+def _count(meta: Meta, held: _Held) -> None:
+    tracker = held.record.tracker
+    if held.stage >= 0:
+        meta.stages[STAGES[held.stage]] -= 1
+        meta.lifecycles[LIFECYCLES[held.lifecycle]] -= 1
+    meta.stages[STAGES[tracker.stage]] += 1
+    meta.lifecycles[LIFECYCLES[tracker.lifecycle]] += 1

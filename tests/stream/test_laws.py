@@ -1,0 +1,219 @@
+"""Laws 1, 4, 7 and 8 over the steps of one partition."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from membrane.engine import next_due
+from membrane.record import decode
+from membrane.settings import TenantSettings
+from membrane.times import DAY, HOUR, MINUTE
+from membrane.view import View
+from membrane.vocabulary import STAGES
+from stream.block import Block, decode_block
+from stream.infer import DrivenScorer
+from stream.steps import PartitionSteps
+from tests.fakes import LinearScorer, MemoryLog, MemoryStore, OneLibrary
+from tests.strategies import START, payloads, signal, times
+
+TERMINAL = {"category": "connectivity", "product": "T1", "severity": 3}
+
+
+def run(log: MemoryLog, sizes: Sequence[int], scorer: DrivenScorer | None = None) -> MemoryStore:
+    """Apply the log, cut into batches of these sizes (the last one repeats)."""
+    store, at, turn = MemoryStore(), 0, 0
+    steps = PartitionSteps(0, store, OneLibrary(scorer), TenantSettings())
+    while at < len(log.records):
+        size = sizes[min(turn, len(sizes) - 1)]
+        records = log.records[at : at + size]
+        steps.write(steps.apply(decode_block(Block(0, at, records, False)), 0))
+        at, turn = at + len(records), turn + 1
+    return store
+
+
+def rules_of(store: MemoryStore):
+    return PartitionSteps(0, store, OneLibrary(), TenantSettings()).rules
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> MemoryLog:
+    """A log of a few customers with ticks and revisions anywhere."""
+    log, clock = MemoryLog(), START - DAY
+    log.revision("principles", "a" * 64)
+    for number in range(draw(st.integers(1, 40))):
+        kind = draw(st.sampled_from([*sorted(payloads), "tick", "tick", "tick", "revision", "case.opened"]))
+        if kind == "tick":
+            clock += draw(st.sampled_from([MINUTE, HOUR, DAY, 10 * DAY]))
+            log.tick(clock)
+        elif kind == "revision":
+            log.revision("principles", "b" * 64)
+        else:
+            log.signal(signal(number, kind, draw(times), draw(payloads[kind]), customer=draw(st.sampled_from("cde"))))
+    return log
+
+
+@pytest.mark.parametrize("scorer", [None, LinearScorer()], ids=["rules", "model"])
+@given(log=logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=12))
+@settings(max_examples=60)
+def test_law_1_the_cut_into_batches_does_not_show(
+    scorer: DrivenScorer | None, log: MemoryLog, cuts: list[int]
+) -> None:
+    whole = run(log, [len(log.records)], scorer)
+    for sizes in ([1], [2], [7], [256], cuts):
+        other = run(log, sizes, scorer)
+        assert other.records == whole.records
+        assert other.effects == whole.effects
+        assert other.obligations == whole.obligations
+        assert _counts(other) == _counts(whole)
+
+
+def _counts(store: MemoryStore) -> dict[str, object]:
+    meta = msgspec.json.decode(store.body)
+    return {"stages": meta["stages"], "lifecycles": meta["lifecycles"]}
+
+
+@given(log=logs(), later=st.integers(0, 60 * DAY))
+@settings(max_examples=60)
+def test_law_7_a_decision_at_t_sees_what_a_replay_that_ends_with_a_tick_at_t_has_written(
+    log: MemoryLog, later: int
+) -> None:
+    store = run(log, [5])
+    t = max((decode(body).clock for body in store.records.values()), default=START) + later
+    ticked = MemoryLog()
+    ticked.records = list(log.records)
+    ticked.tick(t)
+    expected = run(ticked, [5])
+    for customer, body in store.records.items():
+        view = View(decode(body), t, rules_of(store))
+        written = decode(expected.records[customer])
+        assert view.record is not None
+        assert view.record.tracker == written.tracker
+        assert view.record.obligations == written.obligations
+        assert view.record.overdue == written.overdue == []
+
+
+@given(log=logs())
+@settings(max_examples=40)
+def test_law_8_signals_that_leave_the_features_alone_leave_the_estimate_alone(log: MemoryLog) -> None:
+    before = run(log, [3], LinearScorer())
+    noisy = MemoryLog()
+    noisy.records = list(log.records)
+    clocks = {customer: decode(body).clock for customer, body in before.records.items()}
+    for number, ((_, customer), clock) in enumerate(clocks.items()):
+        for kind, data in (("journey.moved", {"journey": "j", "step": "s", "status": "x"}),
+                           ("incident.declared", {"incident": "i"})):  # fmt: skip
+            noisy.signal(signal(1000 + number, kind, clock, data, customer=customer))
+    after = run(noisy, [3], LinearScorer())
+    for customer, body in before.records.items():
+        old, new = decode(body).tracker, decode(after.records[customer]).tracker
+        assert (new.probabilities, new.churn, new.stage, new.since) == (
+            old.probabilities, old.churn, old.stage, old.since
+        )  # fmt: skip
+
+
+@given(log=logs())
+@settings(max_examples=40)
+def test_law_2_history_is_append_only(log: MemoryLog) -> None:
+    store = run(log, [1])
+    changes: dict[str, list[tuple[int, str, str]]] = {}
+    for kind, at, body in store.effects.values():
+        if kind == "stage":
+            told = msgspec.json.decode(body)
+            changes.setdefault(told["customer"], []).append((at, told["from"], told["to"]))
+    for history in changes.values():
+        assert [at for at, _, _ in history] == sorted(at for at, _, _ in history)
+        assert all(later[1] == earlier[2] for earlier, later in zip(history, history[1:], strict=False))
+
+
+def fifth_report(log: MemoryLog) -> int:
+    """Five reports of one problem, a day apart, the first four solved; the time of the fifth."""
+    log.revision("principles", "a" * 64)
+    for n in range(5):
+        t = START + n * DAY
+        log.signal(signal(10 * n, "case.opened", t, {"case": f"C{n}", **TERMINAL}, customer="shop"))
+        if n < 4:
+            log.signal(signal(10 * n + 1, "case.resolved", t + HOUR, {"case": f"C{n}"}, customer="shop"))
+    return START + 4 * DAY
+
+
+def test_law_4_due_times_fire_by_the_tick_alone_each_at_its_own_time() -> None:
+    log = MemoryLog()
+    crisis_at = fifth_report(log)
+    log.tick(crisis_at + 71 * HOUR)
+    assert "free_service" not in _owed(run(log, [100]))
+    log.tick(crisis_at + 73 * HOUR)
+    owed = _owed(run(log, [100]))
+    assert owed["free_service"]["opened_at"] == crisis_at + 72 * HOUR + 1
+
+
+def test_law_4_a_due_time_that_a_late_signal_sets_waits_for_the_next_tick() -> None:
+    log = MemoryLog()
+    log.revision("principles", "a" * 64)
+    log.tick(START + 100 * HOUR)
+    late = {"case": "C", "category": "net", "severity": 1}
+    log.signal(signal(1, "case.opened", START, late, customer="shop"))
+    store = run(log, [1])
+    assert "free_service" not in _owed(store)
+    assert decode(store.records["default", "shop"]).overdue
+    healed = MemoryLog()
+    healed.records = list(log.records)
+    healed.signal(signal(2, "case.resolved", START + HOUR, {"case": "C"}, customer="shop"))
+    healed.signal(signal(3, "message.received", START + 2 * HOUR, {"channel": "chat", "sentiment": 0.9}, customer="shop"))
+    for tail, expected in ((log, True), (healed, False)):
+        tail.tick(START + 101 * HOUR)
+        assert ("free_service" in _owed(run(tail, [1]))) is expected
+
+
+def _owed(store: MemoryStore) -> dict[str, dict[str, object]]:
+    record = decode(store.records["default", "shop"])
+    return {owed.kind: msgspec.structs.asdict(owed) for owed in record.obligations}
+
+
+def test_the_fifth_report_is_a_crisis_that_owes_a_call_and_a_time() -> None:
+    log = MemoryLog()
+    fifth_report(log)
+    store = run(log, [100])
+    record = decode(store.records["default", "shop"])
+    assert STAGES[record.tracker.stage] == "crisis"
+    assert set(_owed(store)) >= {"agent_call", "promised_time"}
+
+
+def test_a_spurious_due_time_leaves_the_record_as_it_is() -> None:
+    log = MemoryLog()
+    log.signal(signal(1, "usage.measured", START, {"metric": "m", "value": 1}))
+    before = run(log, [1])
+    log.tick(START + 8 * DAY)
+    after = run(log, [1])
+    assert after.records == before.records
+    rules = rules_of(after)
+    record = decode(after.records["default", "c-1"])
+    assert after.due["default", "c-1"] == next_due(record, rules, START + 8 * DAY)
+
+
+def test_an_undecodable_record_is_dropped_and_the_rest_goes_on() -> None:
+    log = MemoryLog()
+    log.signal(signal(1, "order.placed", START, {"amount": 1}))
+    log.records.append(dataclasses.replace(log.records[0], offset=1, body=b"\xff not json"))
+    log.signal(signal(2, "order.placed", START, {"amount": 1}))
+    store = run(log, [100])
+    assert decode(store.records["default", "c-1"]).state.orders == 2
+
+
+def test_an_unreadable_record_stops_only_its_own_customer() -> None:
+    log = MemoryLog()
+    log.signal(signal(1, "order.placed", START, {"amount": 1}))
+    store = run(log, [100])
+    store.records["default", "c-1"] = b"garbage"
+    steps = PartitionSteps(0, store, OneLibrary(), TenantSettings())
+    log.signal(signal(2, "order.placed", START, {"amount": 1}))
+    log.signal(signal(3, "order.placed", START, {"amount": 1}, customer="c-2"))
+    steps.write(steps.apply(decode_block(Block(0, 1, log.records[1:], True)), 0))
+    assert store.records["default", "c-1"] == b"garbage"
+    assert ("default", "c-2") in store.records
+    assert [dropped.reason for dropped in steps.dropped] == ["record_unreadable"]
