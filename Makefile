@@ -7,10 +7,10 @@ WORKERS ?= 2
 COVERAGE := 95
 DEBIAN_PACKAGES := strace chromium
 
-.PHONY: help install demo test lint faults mutants system pins clean
+.PHONY: help install demo test lint faults mutants seed-models system pins clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP) ## make .venv with the pinned packages, dev tools included (PYTHON=... picks another Python)
 	@:
@@ -39,6 +39,9 @@ mutants: install ## mutation tests of the precedence table and the due times: no
 	@rm -rf mutants
 	$(BIN)/mutmut run
 	@$(BIN)/mutmut results | { ! grep ': '; }
+
+seed-models: install ## learn the two seed bundles in models/seed again (about a minute)
+	$(BIN)/python -m training.make_seed
 
 system: ## install the Debian packages that some tests want (as root)
 	@if dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1; then exit 0; \

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import msgspec
 
 from cli.client import ApiClient
+from cli.output import complain
+from cli.services import wall_ms
 
 if TYPE_CHECKING:
     from serving.incoming import Incoming
@@ -74,13 +75,17 @@ class HttpFeed:
 
 
 class LogFeed:
-    """Straight into the log of a data directory, beside any other writer of it."""
+    """Straight into the log of a data directory (made ready if it is new), beside any other writer of it."""
 
     def __init__(self, data: Path, tenant: str, clock: Literal["wall", "signals"]) -> None:
+        from cli.prepare import Wishes, prepare
         from storage.directory import DataDir
         from storage.log import SignalLog
 
-        self._log = SignalLog(DataDir.open(data), clock=clock)
+        # Principles come before the signals that they judge.
+        for warning in prepare(data, Wishes(), wall_ms()):
+            complain(warning)
+        self._log = SignalLog(DataDir.existing(data), clock=clock)
         self._tenant = tenant
         self._runner = asyncio.Runner()
 
@@ -96,7 +101,7 @@ class LogFeed:
     async def _send(self, events: Sequence[bytes]) -> Verdict:
         from serving.incoming import new_signals, sort_events
 
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_ms()
         incoming = await sort_events(events, self._tenant, now_ms)
         signals = await new_signals(incoming.signals, self._log)
         letters = [letter for letter, _ in incoming.dead_letters]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 _BAR_CELLS: Final = 24
 _EVERY_SECONDS: Final = 0.1
+_CLEAR_REST: Final = "\x1b[K"
 
 
 def say(text: str = "") -> None:
@@ -51,7 +52,7 @@ class ProgressBar:
         now = self._now()
         if self._shown and (done >= total or now - self._drawn_at >= _EVERY_SECONDS):
             self._drawn_at = now
-            self._write(f"\r{self._label} {bar_text(done, total, now - self._started)}")
+            self._write(f"\r{self._label} {bar_text(done, total, now - self._started)}{_CLEAR_REST}")
 
     def close(self) -> None:
         """Leaves the bar as it is and goes to the next line."""
@@ -71,7 +72,7 @@ def bar_text(done: int, total: int, seconds: float) -> str:
     '[######..................]  25 %, 6 s left'
     """
     share = min(done / total, 1.0) if total else 1.0
-    left = f", {seconds / share - seconds:.0f} s left" if 0 < share < 1 else " " * 12
+    left = f", {seconds / share - seconds:.0f} s left" if 0 < share < 1 else ""
     cells = round(share * _BAR_CELLS)
     return f"[{'#' * cells}{'.' * (_BAR_CELLS - cells)}] {share:4.0%}".replace("%", " %") + left
 

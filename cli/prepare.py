@@ -6,9 +6,10 @@ A set that cannot be put in force ends the first start; later the last good one 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -27,13 +28,14 @@ _PRINCIPLES: Final = "principles"
 _SETTINGS: Final = "settings"
 
 
-class Wishes(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
     """What the person who starts the service asks for; None leaves what is in force, or what we ship."""
 
-    partitions: int | None
-    principles: Path | None
-    models: Path | None
-    go_live: int | None
+    partitions: int | None = None
+    principles: Path | None = None
+    models: Path | None = None
+    go_live: int | None = None
 
 
 def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:

@@ -30,8 +30,12 @@ def spawn(command: list[str]) -> int:
 
     It runs the code that we run, whatever the working directory holds, and leaves Ctrl-C to us: it has SIGINT blocked.
     """
-    line = [sys.executable, "-P", "-m", "cli.main", *command, "--parent-pid", str(os.getpid())]
-    return os.posix_spawn(sys.executable, line, own_environment(), setsigmask=[signal.SIGINT])
+    return os.posix_spawn(sys.executable, command_line(command), own_environment(), setsigmask=[signal.SIGINT])
+
+
+def command_line(command: list[str]) -> list[str]:
+    """`membrane COMMAND` as a program and its arguments, for a child that is to die with us."""
+    return [sys.executable, "-P", "-m", "cli.main", *command, "--parent-pid", str(os.getpid())]
 
 
 def own_environment() -> dict[str, str]:

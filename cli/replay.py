@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from cli.exits import DONE
-from cli.feeds import Feed, HttpFeed, LogFeed, Refusal, Verdict
+from cli.feeds import Feed, HttpFeed, LogFeed, Verdict
 from cli.options import came_from_environment
 from cli.output import complain, number, print_json, progress_bar, say
 from membrane.errors import UsageError
@@ -27,21 +27,26 @@ Line = tuple[int, bytes]
 
 @dataclass(slots=True)
 class Counts:
-    """What became of what was sent; the first four add up to `sent`."""
+    """What became of what was sent; the first four add up to `sent`. `refusals` says why, for the first few."""
 
     accepted: int = 0
     duplicates: int = 0
     dead_lettered: int = 0
     rejected: int = 0
     sent: int = 0
+    refusals: list[str] = field(default_factory=list)
 
-    def add(self, verdict: Verdict, sent: int) -> None:
+    def add(self, batch: list[Line], verdict: Verdict) -> None:
         """Counts one more batch."""
+        room = SHOWN_REFUSALS - len(self.refusals)
+        for refusal in verdict.refused[:room]:
+            line = batch[refusal.index][0]
+            self.refusals.append(f"line {line}: {refusal.pointer or '/'}: {refusal.detail}")
         self.accepted += verdict.accepted
         self.duplicates += verdict.duplicates
         self.dead_lettered += verdict.dead_lettered
         self.rejected += len(verdict.refused)
-        self.sent += sent
+        self.sent += len(batch)
 
 
 def replay(args: argparse.Namespace) -> int:
@@ -63,11 +68,10 @@ def _at_once(_sent: int) -> None:
 
 
 def send_all(lines: Iterable[bytes], feed: Feed, counts: Counts, *, pace: Callable[[int], None] = _at_once) -> None:
-    """Sends all lines in order; `counts` is kept up to date. The first refusals are told on standard error."""
+    """Sends all lines in order; `counts` is kept up to date."""
     for batch in batches(lines):
         verdict = feed.send([line for _, line in batch])
-        _tell(batch, verdict.refused, already=counts.rejected)
-        counts.add(verdict, len(batch))
+        counts.add(batch, verdict)
         pace(counts.sent)
 
 
@@ -150,15 +154,12 @@ def _pace(rate: int | None) -> Callable[[int], None]:
     return wait
 
 
-def _tell(batch: list[Line], refused: list[Refusal], *, already: int) -> None:
-    for refusal in refused[: max(0, SHOWN_REFUSALS - already)]:
-        complain(f"line {batch[refusal.index][0]}: {refusal.pointer or '/'}: {refusal.detail}")
-    if already <= SHOWN_REFUSALS < already + len(refused):
-        complain("more lines were rejected; they are counted")
-
-
 def _report(counts: Counts, seconds: float, *, as_json: bool) -> None:
     rate = round(counts.sent / seconds) if seconds else 0
+    for refusal in counts.refusals:
+        complain(refusal)
+    if counts.rejected > len(counts.refusals):
+        complain(f"and {number(counts.rejected - len(counts.refusals))} more lines that were rejected")
     if as_json:
         print_json({**asdict(counts), "seconds": round(seconds, 3), "signals_per_second": rate})
         return

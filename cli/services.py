@@ -32,9 +32,12 @@ def up(args: argparse.Namespace) -> int:
     """Takes the directory, prepares it and supervises its processes."""
     run = args.data / "run"
     with only_one(args.data), pid_file(run / "up.pid"):
-        from cli.prepare import prepare
+        from cli.prepare import Wishes, prepare
 
-        for warning in prepare(args.data, args, wall_ms()):
+        wishes = Wishes(
+            partitions=args.partitions, principles=args.principles, models=args.models, go_live=args.go_live
+        )
+        for warning in prepare(args.data, wishes, wall_ms()):
             complain(warning)
         port = args.port or free_port(args.host)
         url = f"http://{_address(args.host)}:{port}"

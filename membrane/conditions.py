@@ -62,7 +62,7 @@ def compile_condition(source: str, features: Iterable[str] = ()) -> Condition | 
     names = tuple(features)
     try:
         program = _environment(names).compile(source)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         return _engine_faults(str(error), names)
     if program.return_type() != cel.Type.BOOL:
         return (ConditionFault(1, 1, f"must say true or false, not {program.return_type().name().lower()}"),)
@@ -252,8 +252,8 @@ class _Reader:
         return Node("call", call.function, children, offset)
 
     def _duration(self, arguments: tuple[Node, ...], offset: int) -> Node:
-        parts = re.findall(r"(\d+)(ms|s|m|h)", str(arguments[0].value))
-        if arguments[0].kind != "const" or "".join(map("".join, parts)) != arguments[0].value:
+        parts = re.findall(r"(\d{1,6})(ms|s|m|h)", str(arguments[0].value))
+        if not parts or arguments[0].kind != "const" or "".join(map("".join, parts)) != arguments[0].value:
             problem = 'duration() takes a literal of hours, minutes, seconds or ms such as "72h" (CEL has no days)'
             self.wrong.append((arguments[0].offset, problem))
             return Node("duration", 0, (), offset)
@@ -291,7 +291,8 @@ def _engine_faults(message: str, features: tuple[str, ...]) -> tuple[ConditionFa
         ConditionFault(int(line), int(column), _reworded(problem, names))
         for line, column, problem in _ENGINE_FAULT.findall(message)
     ]
-    return tuple(found) or (ConditionFault(1, 1, message.splitlines()[0]),)
+    deep = "recursion" in message
+    return tuple(found) or (ConditionFault(1, 1, "nested too deep" if deep else "must be a CEL expression"),)
 
 
 def _reworded(problem: str, names: tuple[str, ...]) -> str:

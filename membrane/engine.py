@@ -19,7 +19,7 @@ from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
 from membrane.settings import TenantSettings
 from membrane.signals import Data, StoredSignal
-from membrane.tracker import Score, StageChange, estimate, evaluate, start
+from membrane.tracker import Score, StageChange, episode_ends, estimate, evaluate, start
 
 KEPT_OVERDUE: Final = 16
 DUE: Final = "due"
@@ -143,7 +143,8 @@ def _owed_moments(record: Record, rules: Rules) -> list[int]:
 
 
 def _deadlines(record: Record, rules: Rules) -> list[int]:
-    return [*deadlines(record.state), *_owed_moments(record, rules)]
+    ends = episode_ends(record.tracker)
+    return [*deadlines(record.state), *(() if ends is None else (ends,)), *_owed_moments(record, rules)]
 
 
 def _put_off(record: Record, found: Iterable[int], known: frozenset[int]) -> None:

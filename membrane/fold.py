@@ -18,7 +18,7 @@ from membrane.record import LowScore, Metric, Profile, State
 from membrane.signals import Data, StoredSignal
 from membrane.tiles import IN_CHANNEL, MEASURE, add
 from membrane.times import DAY, parse_time
-from membrane.vocabulary import channel_index
+from membrane.vocabulary import STAGES, channel_index
 
 KEPT_DAYS: Final = 9
 KEPT_METRICS: Final = 8
@@ -228,7 +228,7 @@ def _labelled(state: State, data: s.LabelGiven, signal: StoredSignal, t: int, cl
     about = min(parse_time(data.about_time), t) if data.about_time else t
     if data.value == "crisis":
         state.crisis_label_at = max(state.crisis_label_at, about)
-    else:
+    elif data.value in STAGES:  # a word that names no stage ends no crisis
         state.other_label_at = max(state.other_label_at, about)
 
 

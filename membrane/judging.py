@@ -30,6 +30,7 @@ _ONLYSTAGE: Final = frozenset({STAGE})
 UNREADABLE: Final = "record_unreadable"
 """The cause that says nothing is known of the customer but consents."""
 
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that speaks for a verdict. `reads` names the facts that it depends on, `shown` are

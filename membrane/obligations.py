@@ -11,7 +11,7 @@ from typing import Final
 
 from membrane import signals as s
 from membrane.dictionary import FactSource
-from membrane.entities import SEPARATOR, entities
+from membrane.entities import entities
 from membrane.facts import RecordFacts
 from membrane.ids import stable_id
 from membrane.principles import Principle, PrincipleSet, Promise
@@ -117,7 +117,7 @@ def _obligation(rule: Principle, promise: Promise, record: Record, about: str, a
 
 def _may_open(owed: Obligation, promise: Promise, record: Record) -> bool:
     earlier = [one for one in record.obligations if one.principle == owed.principle]
-    if any(one.obligation == owed.obligation or _same_problem(one, owed) for one in earlier):
+    if any(one.obligation == owed.obligation for one in earlier):
         return False
     if promise.every_ms and any(owed.opened_at < one.opened_at + promise.every_ms for one in earlier):
         return False
@@ -125,14 +125,6 @@ def _may_open(owed: Obligation, promise: Promise, record: Record) -> bool:
         return True
     count, window = promise.at_most
     return sum(one.opened_at > owed.opened_at - window for one in earlier) < count
-
-
-def _same_problem(one: Obligation, owed: Obligation) -> bool:
-    """A late report can show that a problem began earlier than it was known to, which makes it no other problem."""
-    if owed.scope != "problem" or one.scope != "problem":
-        return False
-    problem, _, since = owed.about.rpartition(SEPARATOR)
-    return one.about.rpartition(SEPARATOR)[0] == problem and one.opened_at >= int(since)
 
 
 def _make_room(record: Record) -> bool:

@@ -87,12 +87,11 @@ class _FileReader(DocumentReader):
         return items[:MAX_ITEMS]
 
     def _revision(self, value: Any) -> str:
-        text = self.text(value, "revision")
         try:
-            parse_revision(text)
+            parse_revision(str(value))
         except ValueError:
             self.fault("revision", "must be YYYY-MM-DD.N, such as 2026-11-22.1")
-        return text
+        return str(value)
 
     def _guarantee(self, value: Any, path: str) -> Guarantee:
         fields = self.mapping(value, path, ("id", "domains", "text"), _SCOPE_FIELDS)

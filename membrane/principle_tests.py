@@ -22,7 +22,7 @@ _CASE: Final = CaseFacts("", "unknown", "", 3, "open", 0, has_eta=False, eta_mis
 
 
 @dataclass(frozen=True, slots=True)
-class TestResult:
+class Outcome:
     """How one inline test came out; `path` says where it stands in the file."""
 
     principle: str
@@ -36,10 +36,10 @@ class TestResult:
         return self.expected == self.actual
 
 
-def run_tests(principles: PrincipleSet) -> list[TestResult]:
+def run_tests(principles: PrincipleSet) -> list[Outcome]:
     """The results of every inline test of a set, in the order of the file."""
     return [
-        TestResult(one.id, test.path, test.matches, one.on_error if test.given is None else one.matches(test.given))
+        Outcome(one.id, test.path, test.matches, one.on_error if test.given is None else one.matches(test.given))
         for one in principles.principles
         for test in one.tests
     ]

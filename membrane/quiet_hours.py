@@ -38,14 +38,14 @@ class QuietHours:
         return next((moment for moment in moments if self.holds(zone, moment) != quiet), None)
 
     def _edges(self, zone: ZoneInfo, t: int) -> Iterator[int]:
-        """Both ends today and tomorrow, and around a clock change in both folds, with the change itself."""
+        """Both ends today and tomorrow, in both folds of a repeated hour, and a clock change itself."""
         change = clock_change(zone, t, t + _AHEAD_MS)
         if change is not None:
             yield change
         today = local(zone, t).date()
         for day in (today, today + timedelta(days=1)):
             for edge in (self.start, self.end):
-                for fold in (0,) if change is None else (0, 1):
+                for fold in (0, 1):
                     yield round(datetime.combine(day, edge, zone).replace(fold=fold).timestamp() * 1000)
 
 

@@ -8,7 +8,7 @@ whoever owns the wall clock to say. `StoredSignal` is the form in the log, `type
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,13 +19,13 @@ from membrane.times import parse_time
 EARLIEST_MS: Final = 631_152_000_000  # 1990-01-01
 MAX_SIGNAL_BYTES: Final = 64 * 1024
 
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"  # `$` alone lets a last newline through
 Text = Annotated[str, Meta(min_length=1, max_length=256, pattern=_PRINTABLE)]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=_PRINTABLE)]
 Time = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
 Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Count = Annotated[float, Meta(ge=0, le=1e9)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 Instrument = Literal["nps", "csat", "ces"]
 Sentiment = Annotated[float, Meta(ge=-1, le=1)]
 Severity = Annotated[int, Meta(ge=1, le=4)]
@@ -115,7 +115,7 @@ class CaseOpened(Data):
     eta: Time | None = None
 
     def __post_init__(self) -> None:
-        _check_time(self.eta)
+        _check_time("eta", self.eta)
 
 
 class CaseUpdated(Data):
@@ -128,7 +128,7 @@ class CaseUpdated(Data):
 
     def __post_init__(self) -> None:
         if self.eta is not msgspec.UNSET:
-            _check_time(self.eta)
+            _check_time("eta", self.eta)
 
 
 class CaseResolved(Data):
@@ -211,18 +211,18 @@ class LabelGiven(Data):
     confidence: Annotated[float, Meta(ge=0, le=1)] | None = None
 
     def __post_init__(self) -> None:
-        _check_time(self.about_time)
+        _check_time("about_time", self.about_time)
 
 
 class Incident(Data):
     """incident.declared, incident.updated and incident.resolved: stored, acted on later."""
 
     incident: Name
-    scope: msgspec.Raw | None = None
+    scope: Any = None
     eta: Time | None = None
 
     def __post_init__(self) -> None:
-        _check_time(self.eta)
+        _check_time("eta", self.eta)
 
 
 _BY_NAME: Final[dict[str, type[Data]]] = {
@@ -266,7 +266,7 @@ class Envelope(Struct):
     subject: Text
     time: Time
     data: msgspec.Raw = msgspec.Raw(b"{}")
-    data_base64: msgspec.Raw | None = None
+    data_base64: Any = None
 
 
 class StoredSignal(Struct, frozen=True):
@@ -321,9 +321,10 @@ def check(raw: bytes | msgspec.Raw, tenant: str) -> CheckedSignal:
         if bytes(data) != b"null":
             raise InvalidSignal("/data", "must be an object")
         data = msgspec.Raw(b"{}")
-    _refuse_forbidden(data)
     stored = StoredSignal(tenant, envelope.subject, envelope.source, envelope.id, envelope.type, t, data)
-    return CheckedSignal(stored, typed(stored))
+    known = typed(stored)
+    _refuse_forbidden(data)
+    return CheckedSignal(stored, known)
 
 
 def typed(signal: StoredSignal) -> Data | None:
@@ -354,8 +355,9 @@ def invalid(error: Exception, prefix: str) -> InvalidSignal:
         what = "must match the pattern of its field (no control characters)"
     pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.removeprefix("$")).replace(".", "/").replace("////", "/...")
     missing = re.match(r"Object missing required field `(\w+)`", what)
-    if missing:
-        pointer, what = f"{pointer}/{missing[1]}", "required"
+    named = missing or re.match(r"(\w+) must ", what)  # our own checks begin with the slot's name
+    if named:
+        pointer, what = f"{pointer}/{named[1]}", "required" if missing else what
     return InvalidSignal(prefix + pointer, what)
 
 
@@ -377,9 +379,13 @@ def _event_time(text: str) -> int:
     return t
 
 
-def _check_time(text: str | None) -> None:
-    if text is not None:
+def _check_time(name: str, text: str | None) -> None:
+    if text is None:
+        return
+    try:
         parse_time(text)
+    except ValueError:
+        raise ValueError(f"{name} must be RFC 3339 with an offset, such as 2026-11-23T10:00:00Z") from None
 
 
 def _refuse_forbidden(data: msgspec.Raw) -> None:

@@ -68,7 +68,8 @@ def rule_stage(state: State, tracker: Tracker, t: int, waiting: Collection[int] 
     found = _crisis(state, tracker, t)
     if found is not None:
         return found
-    if tracker.left_crisis_at and tracker.left_crisis_at <= t < tracker.left_crisis_at + RECOVERING_FOR:
+    recovered = tracker.left_crisis_at + RECOVERING_FOR
+    if tracker.left_crisis_at and (t < recovered or recovered in waiting):
         return Finding(RECOVERING)
     for stage, rule in ((STRAINED, _strained(state, t, waiting)), (AT_RISK, _at_risk(state, t, churn))):
         if rule:
@@ -110,18 +111,16 @@ def _angry(state: State, tracker: Tracker, t: int) -> bool:
 
 def crisis_cases(state: State, tracker: Tracker, t: int) -> list[Case]:
     """The open cases that are the crisis's own: severity 1, a problem come back too often, or what the angry
-    messages were about."""
+    messages were about; an escalation or a label alone is about whatever was open then (severity 4 apart)."""
     angry = _angry(state, tracker, t)
-    return [
-        case
-        for case in state.cases
-        if case.open
-        and (
-            case.severity == 1
-            or (angry and case.severity <= 2)
-            or recurrences(state, case) >= CRISIS_RECURRENCES
-        )
-    ]  # fmt: skip
+    serious = [case for case in state.cases if case.open and case.severity <= 3]
+    own = [case for case in state.cases if case.open and _crisis_own(state, case, angry)]
+    return own or (serious if tracker.stage != CRISIS else [])
+
+
+def _crisis_own(state: State, case: Case, angry: bool) -> bool:
+    severe = 2 if angry else 1
+    return case.severity <= severe or recurrences(state, case) >= CRISIS_RECURRENCES
 
 
 def crisis_is_over(state: State, tracker: Tracker, t: int) -> bool:
@@ -218,12 +217,12 @@ def lifecycle(state: State, tracker: Tracker, t: int) -> Lifecycle:
     """Where the relationship stands by facts alone."""
     if state.closed_at and state.closed_at >= state.opened_at:
         return Lifecycle.CLOSED
+    if t < (state.opened_at or state.first_at) + NEW_FOR:
+        return Lifecycle.NEW
     if tracker.stage != CRISIS and not any(case.open for case in state.cases):
         asleep = dormant_from(state)
         if asleep is not None and t >= asleep:
             return Lifecycle.DORMANT
-    if t < (state.opened_at or state.first_at) + NEW_FOR:
-        return Lifecycle.NEW
     return Lifecycle.ACTIVE
 
 

@@ -12,6 +12,7 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MS: Final = 253_402_300_799_999
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DURATION: Final = re.compile(r"(\d{1,6})(ms|s|m|h)", re.ASCII)
 _UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR}
@@ -35,16 +36,17 @@ def parse_time(text: str) -> int:
     zone = "+00:00" if offset in "Zz" else offset
     if zone[4:] > "59" or zone[1:3] > "23":
         raise ValueError("not a UTC offset")
-    moment = datetime.fromisoformat(f"{date}T{minutes}{seconds}{zone}")
-    milliseconds = int((fraction or "0").ljust(3, "0")[:3])
     try:
-        return (moment - _EPOCH) // timedelta(milliseconds=1) + milliseconds
-    except OverflowError as error:  # year 1 with a positive offset
-        raise ValueError("out of range") from error
+        moment = datetime.fromisoformat(f"{date}T{minutes}{seconds}{zone}").astimezone(UTC)
+    except OverflowError:  # an offset that leads out of the years 1 to 9999
+        raise ValueError("not a time of the years 1 to 9999 UTC") from None
+    milliseconds = int((fraction or "0").ljust(3, "0")[:3])
+    return (moment - _EPOCH) // timedelta(milliseconds=1) + milliseconds
 
 
 def format_time(t: int) -> str:
-    """Epoch milliseconds as RFC 3339 UTC with `Z`; milliseconds are shown only where there are some.
+    """Epoch milliseconds as RFC 3339 UTC with `Z`; milliseconds are shown only where there are some. What lies beyond
+    the year 9999 (a promise for its last moment, missed a millisecond later) shows as its last millisecond.
 
     >>> format_time(0)
     '1970-01-01T00:00:00Z'
@@ -52,7 +54,7 @@ def format_time(t: int) -> str:
     '1970-01-01T00:00:00.001Z'
     """
     text = (
-        (_EPOCH + timedelta(milliseconds=t))
+        (_EPOCH + timedelta(milliseconds=min(t, _LAST_MS)))
         .replace(tzinfo=None)
         .isoformat(timespec="milliseconds" if t % 1000 else "seconds")
     )

@@ -37,6 +37,8 @@ STATIONARY: Final = (0.02, 0.03, 0.12, 0.10, 0.18, 0.55)
 """pi, in the order of STAGES: what the prior tends to without news."""
 NAMED_FROM: Final = 0.5
 """The filtered probability from which the model may name a stage."""
+REST: Final = MILLION // 20
+"""What each other stage keeps when the filter restarts from the stage that the rules say."""
 KEPT_CRISIS_CASES: Final = 24
 
 
@@ -75,7 +77,9 @@ def estimate(tracker: Tracker, score: Score, t: int) -> None:
     """
     tracker.model_invalid = score.invalid
     if not score.probabilities:
-        tracker.probabilities, tracker.drivers, tracker.churn = [], [], -1
+        if tracker.probabilities:  # those of the rules stay as long as their stage
+            tracker.drivers = []
+        tracker.probabilities, tracker.churn = [], -1
         return
     prior = _carried(tracker, t)
     weights = [math.sqrt(p * q) for p, q in zip(prior, score.probabilities, strict=True)]
@@ -144,11 +148,12 @@ def _move(tracker: Tracker, state: State, found: int, at: int, cause: Cause, t: 
         tracker.crisis_cases = _bounded({**known, **own})
     if after not in ALLOWED_MOVES[before]:
         return None
+    if after in {CRISIS, RECOVERING}:
+        _restart(tracker, after, since)
     if after == CRISIS:
-        if not tracker.episode_at:
-            tracker.episode_at = since
+        tracker.episode_at = tracker.episode_at or since
     elif after == RECOVERING:
-        _leave_crisis(tracker, since)
+        tracker.left_crisis_at, tracker.crisis_cases = since, {}
     elif before == RECOVERING:
         tracker.episode_at = 0
     tracker.previous, tracker.stage, tracker.since, tracker.cause = before, after, since, cause
@@ -162,14 +167,12 @@ def _bounded(cases: dict[str, int]) -> dict[str, int]:
     return cases
 
 
-def _leave_crisis(tracker: Tracker, since: int) -> None:
-    tracker.left_crisis_at = since
-    tracker.crisis_cases = {}
+def _restart(tracker: Tracker, stage: int, t: int) -> None:
+    """Where the rules alone decide (into crisis and out of it), the filter starts again from their stage."""
     if tracker.probabilities:
-        rest = MILLION // 20
-        tracker.probabilities = [rest] * len(STAGES)
-        tracker.probabilities[RECOVERING] = MILLION - rest * (len(STAGES) - 1)
-        tracker.estimated_at = since
+        tracker.probabilities = [REST] * len(STAGES)
+        tracker.probabilities[stage] = MILLION - REST * (len(STAGES) - 1)
+        tracker.estimated_at = t
 
 
 def episode_ends(tracker: Tracker) -> int | None:

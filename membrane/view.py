@@ -25,7 +25,6 @@ class View:
         self.t = t
         self.rules = rules
         self.record = self._advanced(record)
-        self._written = record
         self._log_consents = consents
         self._consents = {consent_key(channel, domain): (at, granted) for channel, domain, granted, at in consents}
 

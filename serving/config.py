@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from membrane.settings import TenantSettings
+from serving.limits import DECISION_SECONDS
 
 Clock = Literal["wall", "signals"]
 
@@ -24,7 +25,8 @@ class ServeConfig:
 
     `data`: the data directory, made if missing. `principles`: a file to put in force at start, else what the log says,
     else the pack we ship. `keys`: the keys file; without one only loopback is served. `parent_pid`: stop when that is
-    no longer our parent. `share_port`: other API processes of the same directory listen there, too.
+    no longer our parent. `share_port`: other API processes of the same directory listen there, too. `deadline_seconds`:
+    what a decision has not judged by then gets its class default.
     """
 
     data: Path
@@ -39,5 +41,6 @@ class ServeConfig:
     share_port: bool = False
     max_connections: int = 512
     decision_log: Literal["block", "drop"] = "drop"
+    deadline_seconds: float = DECISION_SECONDS
     settings: TenantSettings = field(default_factory=TenantSettings)
     now_ms: Callable[[], int] = wall_ms

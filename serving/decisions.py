@@ -7,6 +7,7 @@ too old narrows the answer to the classes' safe defaults; only when nothing can 
 from __future__ import annotations
 
 import secrets
+from itertools import count
 from time import perf_counter
 from typing import Final
 
@@ -22,7 +23,7 @@ from serving.answers import send_json
 from serving.auth import Identity
 from serving.freshness import StreamState
 from serving.known import Knowledge, Known
-from serving.limits import DECISION_SECONDS, MAX_DECISION_BYTES, Receive, Scope, Send, read_body
+from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, read_body
 from serving.principle_sets import NO_PRINCIPLES
 from serving.problems import Problem, check_json, not_json, report, unavailable
 from serving.services import Services
@@ -60,6 +61,9 @@ class Decisions:
         self._log = services.decisions
         self._metrics = services.metrics
         self._settings = services.config.settings
+        self._process = secrets.token_hex(8)
+        self._numbers = count(1)
+        self._deadline_seconds = services.config.deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, identity: Identity) -> None:
         identity.must("decide")
@@ -88,7 +92,7 @@ class Decisions:
             self._settings,
             t=now,
             degraded=known.degraded,
-            expired=lambda: perf_counter() - started > DECISION_SECONDS,
+            expired=lambda: perf_counter() - started > self._deadline_seconds,
         )
         self._complete(answer, known)
         self._count(request, answer)
@@ -98,11 +102,16 @@ class Decisions:
         """The customer now, or at its own clock when the request names the moment."""
         clock = known.record.clock if known.record is not None else 0
         t = max(now, clock) if request.at is None else clock
-        return View(known.record, t, Rules(known.in_force.principles, self._settings), known.consents)
+        return View(known.record, t, self._rules(known), known.consents)
+
+    def _rules(self, known: Known) -> Rules:
+        """What the stream of the customer's partition judges by."""
+        state = known.state
+        return Rules(known.in_force.principles, self._settings, state.churn_threshold, state.go_live)
 
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""
-        answer.decision = secrets.token_hex(12)
+        answer.decision = f"{self._process}-{next(self._numbers):x}"
         answer.logged = True
         answer.state.staleness_seconds = known.staleness_seconds
         answer.revisions.stage_model = _model(known.state, "stage_model")

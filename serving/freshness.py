@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from membrane.engine import ADVISORY
 from membrane.errors import MembraneError
 from membrane.ports import PartitionMeta
 from serving.config import Clock
@@ -25,13 +26,15 @@ class RevisionInForce(msgspec.Struct):
 
 class StreamState(msgspec.Struct):
     """What a partition's meta tells: when the stream last saw the end of the log (wall clock, 0: never), what it works
-    with by kind, and its customers by tenant, then stage or lifecycle."""
+    with by kind, its customers by tenant, then stage or lifecycle, and what else it judges by (`membrane.engine`)."""
 
     seen_end_ms: int = 0
     revisions: dict[str, RevisionInForce] = {}
     stages: dict[str, dict[str, int]] = {}
     lifecycles: dict[str, dict[str, int]] = {}
     last_tick: int = 0
+    go_live: int = 0
+    churn_threshold: float = ADVISORY
 
 
 NOTHING_YET: Final = StreamState()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from membrane.decisions import Answer, DecisionRequest
-from membrane.signals import Envelope
+from membrane.signals import Text, Time
 from serving import reads
 from serving.customer_view import CustomerView
 from serving.events import BATCH, SINGLE
@@ -20,6 +20,19 @@ from serving.timeline import Timeline
 
 JSON: Final = "application/json"
 YAML: Final = "application/yaml"
+
+
+class Event(msgspec.Struct):
+    """A CloudEvent 1.0. What `data` must hold goes by `type`: see /v1/schemas."""
+
+    specversion: Literal["1.0"]
+    id: Text
+    source: Text
+    type: Text
+    subject: Text
+    time: Time
+    data: dict[str, Any] = {}
+
 
 ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("post", "/v1/decisions"): (200, Answer),
@@ -42,7 +55,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
 
 BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/v1/decisions"): {JSON: DecisionRequest},
-    ("post", "/v1/signals"): {SINGLE: Envelope, BATCH: list[Envelope], JSON: dict[str, Any]},
+    ("post", "/v1/signals"): {SINGLE: Event, BATCH: list[Event], JSON: dict[str, Any]},
     ("put", "/v1/principles"): {YAML: str},
     ("post", "/v1/principles/check"): {YAML: str},
     ("post", "/v1/obligations/{obligation}/meet"): {JSON: ActRequest},

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 import membrane
-from membrane.errors import MembraneError
+from membrane.errors import MembraneError, UsageError
 from membrane.features import FEATURE_NAMES
 from membrane.ports import RecordKind
 from membrane.principle_file import read_principles
@@ -113,12 +113,25 @@ def propose(
     return Proposal(principles, changed=True)
 
 
-def put_in_force_at_start(path: Path | None, log: SignalLog, files: PrincipleFiles, now_ms: int) -> None:
-    """The file given at start, or the pack we ship if the log names no set yet."""
-    if path is not None:
-        propose(path.read_bytes(), log, files, now_ms, force=False, file=str(path))
-    elif KIND not in log.revisions():
-        propose(DEFAULT_PACK.read_bytes(), log, files, now_ms, force=False, file=DEFAULT_PACK.name)
+def put_in_force_at_start(path: Path | None, log: SignalLog, sets: PrincipleSets, now_ms: int) -> None:
+    """Puts the file given at start in force, or the pack we ship if the log names no set yet; what is in force is
+    compiled before the first decision. UsageError if the file cannot be read."""
+    latest = log.revisions().get(KIND)
+    if path is not None or latest is None:
+        file = path or DEFAULT_PACK
+        try:
+            sets.add(propose(_read(file), log, sets.files, now_ms, force=False, file=str(file)).principles)
+        except Problem as conflict:
+            raise UsageError(f"--principles {file}: {conflict.detail}") from None
+    else:
+        sets.get(latest["digest"])
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--principles {path}: a file to read was required: {error.strerror}") from error
 
 
 def _check_newer(revision: str, latest: str, *, force: bool) -> None:
@@ -126,7 +139,7 @@ def _check_newer(revision: str, latest: str, *, force: bool) -> None:
     if order == 0:
         raise _conflict(f"another file of revision {latest} is in force; give this one a revision of its own")
     if order < 0 and not force:
-        raise _conflict(f"a newer revision, {latest}, is in force; `?force=true` goes back to an older one")
+        raise _conflict(f"revision {latest} is in force and newer; PUT /v1/principles?force=true goes back")
 
 
 def _conflict(detail: str) -> Problem:

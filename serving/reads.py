@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
@@ -90,7 +90,7 @@ class ModelView(msgspec.Struct):
     """An installed bundle, or what is wrong with it."""
 
     digest: str
-    manifest: dict[str, object] | None
+    manifest: dict[str, Any] | None
     problem: str | None
     in_force: bool
 
@@ -204,8 +204,8 @@ def models(folder: Path, log: SignalLog) -> ModelsAnswer:
     )
 
 
-def _manifest(manifest: msgspec.Struct) -> dict[str, object]:
-    shown: dict[str, object] = msgspec.to_builtins(manifest)
+def _manifest(manifest: msgspec.Struct) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(manifest)
     shown.pop("linear", None)
     return shown
 

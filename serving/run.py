@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, Final
 
 from granian.constants import HTTPModes, Interfaces
@@ -33,6 +34,7 @@ def serve(config: ServeConfig) -> int:
 
     Raises UsageError (port taken, keys, host, principle file) and the errors of `Services.open` before it listens.
     """
+    signal.signal(signal.SIGTERM, _leave)  # until the event loop takes over
     if not config.share_port:
         check_port(config.host, config.port)
     directory = DataDir.open(config.data, config.partitions)
@@ -49,6 +51,10 @@ def serve(config: ServeConfig) -> int:
         return asyncio.run(_run(create_app(services), services))
     finally:
         services.close()
+
+
+def _leave(_number: int, _frame: object) -> None:
+    sys.exit(0)
 
 
 async def _run(app: Api, services: Services) -> int:

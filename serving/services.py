@@ -57,7 +57,8 @@ class Services:
         directory = DataDir.open(config.data, config.partitions)
         log = SignalLog(directory, clock=config.clock)
         files = PrincipleFiles(directory.principles_path)
-        put_in_force_at_start(config.principles, log, files, config.now_ms())
+        principles = PrincipleSets(files)
+        put_in_force_at_start(config.principles, log, principles, config.now_ms())
         records = RecordReader(directory)
         return cls(
             config=config,
@@ -67,7 +68,7 @@ class Services:
             committer=GroupCommitter(log),
             records=records,
             decisions=DecisionLog(directory.decisions_path, policy=config.decision_log),
-            principles=PrincipleSets(files),
+            principles=principles,
             freshness=Freshness(log, records, clock=config.clock, now_ms=config.now_ms),
             metrics=Metrics(),
             _threads=ThreadPoolExecutor(_COLD_THREADS, "cold"),

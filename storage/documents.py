@@ -106,7 +106,9 @@ class _Reader:
                     return
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise _Unreadable(min(_begin(mark), _where(text)), f"YAML was required: {error.problem or error.context}") from None
+            raise _Unreadable(
+                min(_begin(mark), _where(text)), f"YAML was required: {error.problem or error.context}"
+            ) from None
         except yaml.reader.ReaderError as error:
             raise _Unreadable(_where(text[: error.position]), f"YAML was required: {error.reason}") from None
         if not self.marks and not self.faults:

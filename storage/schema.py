@@ -30,6 +30,7 @@ CREATE TABLE $log(
     tenant TEXT NOT NULL, customer TEXT NOT NULL, body BLOB NOT NULL
 );
 CREATE INDEX $log_customer ON $log(customer_key) WHERE customer_key IS NOT NULL;
+CREATE INDEX $log_revision ON $log(kind) WHERE kind = 3;
 CREATE INDEX $log_revisions ON $log(offset) WHERE kind = 3;
 """
 

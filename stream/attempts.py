@@ -53,6 +53,10 @@ class Attempts:
         until = self._single_until if single else offset + records
         os.pwrite(self._file, _NOTE.pack(offset, starts, single, until), 0)
 
+    def forget(self) -> None:
+        """The process ends for a reason that is no record's doing (a store that fails): this start does not count."""
+        os.ftruncate(self._file, 0)
+
     def close(self) -> None:
         """Give the file back."""
         os.close(self._file)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from membrane.engine import Happening
+from membrane.ids import episode_id
 from membrane.ports import Effect
 from membrane.record import OBLIGATION_STATES, Obligation, Record
 from membrane.times import format_optional, format_time
@@ -48,7 +49,7 @@ def obligation_body(record: Record, owed: Obligation) -> dict[str, object]:
         "kind": owed.kind,
         "owner": owed.owner,
         "customer": record.customer,
-        "episode": str(owed.episode_at) if owed.episode_at else None,
+        "episode": episode_id(record.tenant, record.customer, owed.episode_at) if owed.episode_at else None,
         "opened_at": format_time(owed.opened_at),
         "due": format_time(owed.due),
         "state": OBLIGATION_STATES[owed.state],

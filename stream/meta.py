@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from membrane.vocabulary import LIFECYCLES, STAGES
+from membrane.engine import ADVISORY
 
 
 class Revision(msgspec.Struct, omit_defaults=True):
@@ -19,16 +19,18 @@ class Revision(msgspec.Struct, omit_defaults=True):
 
 
 class Meta(msgspec.Struct):
-    """`last_tick`: event time of the partition's last tick. `revisions`: by kind. `stages`, `lifecycles`: how many
-    customers. `settings`: the last `settings` revision's go-live time in ms. `unreadable`: kinds whose revision could
-    not be loaded, so that the last good one goes on."""
+    """`last_tick`: event time of the partition's last tick. `revisions`: by kind. `stages`, `lifecycles`: customers by
+    tenant, then stage or lifecycle. `go_live`, `churn_threshold`: what customers are judged by beside the principles
+    (a threshold above 1: the churn model is only advisory). `unreadable`: kinds whose revision could not be loaded, so
+    that the last good one goes on. `seen_end_ms`: when the end of the log was last seen."""
 
     last_tick: int = 0
     revision_offset: int = -1
     revisions: dict[str, Revision] = {}
-    stages: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(STAGES, 0))
-    lifecycles: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(LIFECYCLES[1:], 0))
+    stages: dict[str, dict[str, int]] = {}
+    lifecycles: dict[str, dict[str, int]] = {}
     go_live: int = 0
+    churn_threshold: float = ADVISORY
     unreadable: list[str] = []
     seen_end_ms: int = 0
 

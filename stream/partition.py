@@ -108,6 +108,10 @@ class Partition:
         """What was told before is not told again (`rebuild`)."""
         self._store.mark_all_delivered()
 
+    def forgive(self) -> None:
+        """The process ends because a store failed: the record in hand is not to blame."""
+        self._attempts.forget()
+
     def close(self) -> None:
         """Give back the store and the note."""
         self._attempts.close()

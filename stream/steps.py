@@ -235,6 +235,7 @@ class PartitionSteps:
             meta.unreadable.append("models")
             self.scorer = getattr(self, "scorer", None) or self.library.scorer(None, None)
         threshold = ADVISORY if self.scorer.churn_is_advisory else self.settings.churn_threshold
+        meta.churn_threshold = threshold
         self.rules = Rules(principles, self.settings, threshold, meta.go_live)
 
     def _load(self, work: _Work, customers: Iterable[Customer]) -> None:
@@ -282,9 +283,13 @@ class PartitionSteps:
 
 
 def _count(meta: Meta, held: _Held) -> None:
-    tracker = held.record.tracker
-    if held.stage >= 0:
-        meta.stages[STAGES[held.stage]] -= 1
-        meta.lifecycles[LIFECYCLES[held.lifecycle]] -= 1
-    meta.stages[STAGES[tracker.stage]] += 1
-    meta.lifecycles[LIFECYCLES[tracker.lifecycle]] += 1
+    tracker, tenant = held.record.tracker, held.record.tenant
+    for counts, names, before, after in (
+        (meta.stages, STAGES, held.stage, tracker.stage),
+        (meta.lifecycles, LIFECYCLES, held.lifecycle, tracker.lifecycle),
+    ):
+        customers = Counter(counts.get(tenant, {}))
+        customers[names[after]] += 1
+        if before >= 0:
+            customers[names[before]] -= 1
+        counts[tenant] = dict(+customers)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from membrane.errors import MembraneError
 from membrane.settings import TenantSettings
 from storage.directory import DataDir
 from storage.log import SignalLog
@@ -58,4 +59,9 @@ def open_partitions(
             steps.skipped = frozenset(log.poisoned(number))
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 50, 50)
-        yield opened
+        try:
+            yield opened
+        except MembraneError:
+            for partition in opened.values():
+                partition.forgive()
+            raise

@@ -1,6 +1,17 @@
-"""What every test shares: Hypothesis settings that do not depend on how busy the machine is."""
+"""What every test shares: Hypothesis settings that do not depend on how busy the machine is, and the figures of fault runs."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("membrane", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("membrane")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows what the fault suites measured (`tell` of tests/faults/conftest.py), also from parallel workers."""
+    reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
+    told = sorted({text for report in reports for name, text in report.user_properties if name == "fault"})
+    if told:
+        terminalreporter.section("faults")
+        for text in told:
+            terminalreporter.write_line(text)

@@ -141,7 +141,9 @@ def record(*contacts: Contact, owed: Sequence[Obligation] = (), timezone: str = 
     return Record("default", "c-1", 7, NOON - HOUR, 0, state, Tracker(**(plain | tracker)), list(owed))
 
 
-def view(*contacts: Contact, owed: Sequence[Obligation] = (), timezone: str = "", t: int = NOON, **parts: Any) -> FakeView:
+def view(
+    *contacts: Contact, owed: Sequence[Obligation] = (), timezone: str = "", t: int = NOON, **parts: Any
+) -> FakeView:
     """A steady, active customer seen at noon."""
     values = {"lifecycle": "active", "stage.name": "steady"} | parts.pop("values", {})
     return FakeView(t, record(*contacts, owed=owed, timezone=timezone), values, **parts)

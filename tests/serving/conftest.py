@@ -1,4 +1,4 @@
-"""An API in this process over real stores in a temporary directory, and a hand that writes records as the stream does."""
+"""An API in this process over real stores in a temporary directory, and a hand that writes as the stream does."""
 
 from __future__ import annotations
 
@@ -96,7 +96,15 @@ class Api:
             due=[(tenant, customer, None)],
             effects=effects or [],
             obligations=[
-                (one.obligation, tenant, customer, "open", one.owner, one.due, b'{"obligation":"%s"}' % one.obligation.encode())
+                (
+                    one.obligation,
+                    tenant,
+                    customer,
+                    "open",
+                    one.owner,
+                    one.due,
+                    b'{"obligation":"%s"}' % one.obligation.encode(),
+                )
                 for one in owed
             ],
             meta=self.meta(partition, **meta),
@@ -127,7 +135,9 @@ class Api:
         self.services.close()
 
 
-def make_record(customer: str = "c-1", tenant: str = "default", *, stage: str = "steady", clock: int = NOW - HOUR) -> Record:
+def make_record(
+    customer: str = "c-1", tenant: str = "default", *, stage: str = "steady", clock: int = NOW - HOUR
+) -> Record:
     """A customer of a year, with nothing special."""
     year_ago = NOW - 365 * 24 * HOUR
     state = State(first_at=year_ago, last_at=clock, opened_at=year_ago, inbound_at=clock, signals=2)
@@ -149,7 +159,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def config(tmp_path, clock) -> ServeConfig:
-    return ServeConfig(data=tmp_path / "data", partitions=2, now_ms=clock)
+    return ServeConfig(data=tmp_path / "data", partitions=2, now_ms=clock, deadline_seconds=60.0)
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_a_bad_request_is_told_the_field_and_never_echoed(api, body, pointer):
     answer = api.post("/v1/decisions", json=body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert any((error["pointer"] or "/").startswith(pointer) for error in answer.json()["errors"])
-    assert "upsell" not in answer.text and "noon" not in answer.text
+    assert not any(word in answer.text for word in ("upsell", "noon", "astrology"))
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"customer": NaN}', b'{"customer": "\xff"}'])
@@ -151,8 +151,12 @@ def test_the_decision_log_holds_what_a_second_decision_needs(api):
     logged = json.loads(api.services.decisions.by_id("default", given["decision"]).body)
     assert logged["request"]["candidates"][0]["kind"] == "upsell"
     assert logged["evidence"] == {
-        "now": api.clock.ms, "version": 7, "principles": given["revisions"]["principles"], "consents": [], "degraded": [],
-    }  # fmt: skip
+        "now": api.clock.ms,
+        "version": 7,
+        "principles": given["revisions"]["principles"],
+        "consents": [],
+        "degraded": [],
+    }
 
 
 @pytest.mark.parametrize("refusal", [False, StoreUnavailable("full")])
@@ -175,7 +179,8 @@ def test_an_answer_that_could_not_be_logged_says_so(api, monkeypatch, refusal):
 def expect(cause: str, stage: str | None) -> dict[str, str | None]:
     """What the table says of every kind for one cause; None where principles decide."""
     return {
-        one["id"]: default_verdict(class_of(one["domain"], one["kind"]), one["kind"], cause, stage) for one in EVERY_KIND
+        one["id"]: default_verdict(class_of(one["domain"], one["kind"]), one["kind"], cause, stage)
+        for one in EVERY_KIND
     }
 
 
@@ -291,7 +296,8 @@ def test_the_default_verdicts_are_counted_by_class_and_cause(api):
     assert metric(api, 'membrane_default_verdicts_total{cause="very_stale",class="care_money"} 1.0')
 
 
-def test_past_the_deadline_the_rest_is_answered_by_class_default(api, monkeypatch):
+def test_past_the_deadline_the_rest_is_answered_by_class_default(make_api, monkeypatch):
+    api = make_api(deadline_seconds=0.050)
     ticking = iter([0.0, 0.049, *[0.051] * 100])
     monkeypatch.setattr(module, "perf_counter", lambda: next(ticking))
     api.write()
@@ -329,4 +335,3 @@ def test_irreversible_money_is_forbidden_where_other_money_waits(api):
     given = verdicts(ask_everything(api))
     assert {given[f"billing/{kind}"] for kind in IRREVERSIBLE} == {"forbid"}
     assert given["billing/invoice"] == "defer"
-

@@ -33,7 +33,9 @@ def test_plain_json_is_the_binary_mode_if_attributes_come_in_headers():
     assert content_mode(headers("application/json", ce_specversion="1.0")) == BINARY
 
 
-@pytest.mark.parametrize("media_type", ["", "text/plain", "application/json", f"{SINGLE}; charset=latin-1", "garbage;;="])
+@pytest.mark.parametrize(
+    "media_type", ["", "text/plain", "application/json", f"{SINGLE}; charset=latin-1", "garbage;;="]
+)
 def test_any_other_media_type_is_refused(media_type):
     with pytest.raises(Problem) as caught:
         content_mode(headers(media_type))

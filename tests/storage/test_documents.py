@@ -74,6 +74,8 @@ def test_ten_faults_are_ten_faults():
         ("a: !tag [1]", 1, 4, "", "tags are not allowed"),
         ("x:\n  y:", 2, 5, "x.y", "a value was required, none came"),
         ("x: [1, ~]", 1, 8, "x[1]", "a value was required, none came"),
+        ("*a : 1", 1, 1, "", "aliases are not allowed"),
+        ("*a", 1, 1, "", "aliases are not allowed"),
         ("a: 1e999", 1, 4, "", "a number of at most 18 characters was required"),
         ("true: a", 1, 1, "", "a string or an integer was required as a key"),
         ("? [a]\n: b", 1, 3, "", "a string was required as a key, a mapping or list came"),

@@ -205,6 +205,16 @@ def test_a_revision_goes_into_every_partition_and_the_last_of_each_kind_is_known
     }
 
 
+def test_the_revisions_at_an_offset_are_the_last_of_each_kind_up_to_it(log, make_signal):
+    log.append([make_signal(str(n)) for n in range(3)], 0)
+    partition = partition_of("t", "c-1", 2)
+    for digest in "ab":
+        log.append_record(RecordKind.REVISION, b'{"kind":"principles","digest":"%s"}' % digest.encode(), 9)
+    assert log.revisions_at(partition, 2) == {}
+    assert log.revisions_at(partition, 3) == {"principles": {"kind": "principles", "digest": "a"}}
+    assert log.revisions_at(partition, 99)["principles"]["digest"] == "b"
+
+
 def test_an_act_goes_into_its_customers_partition(log):
     log.append_record(RecordKind.ACT, b"{}", 9, customer=("t", "c-1"))
     (record,) = log.read(partition_of("t", "c-1", 2), 0, 9)

@@ -81,7 +81,7 @@ def append(log: SignalLog, numbers) -> None:
 
 def whole(path: Path, partitions: int) -> tuple[int, int, int]:
     """Signals, ids and consents that SQLite recovers."""
-    connection = apsw.Connection(str(path))
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)  # which leaves the files as they are
     signals = sum(connection.execute(f"SELECT count(*) FROM log_{p}").fetchall()[0][0] for p in range(partitions))
     ids = connection.execute("SELECT sum(ids) FROM seen_segments").fetchall()[0][0] or 0
     consents = connection.execute("SELECT count(*) FROM consents").fetchall()[0][0]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 
+import apsw
 import pytest
 
 from membrane.errors import RecordUnreadable, StoreUnavailable
 from membrane.ports import RecordKind
 from storage.dedup import Horizon
-from storage.log_reader import ContactFound, LogReader
+from storage.log_reader import _CONTACTS, _END, _READ, _REVISIONS, _TIMELINE, ContactFound, LogReader
+from storage.schema import for_partition
 
 
 def contact(make_signal, signal_id, contact, time_ms=0, domain="sales", channel="email", **more):
@@ -63,6 +65,16 @@ def test_the_change_counter_moves_with_each_append_and_stays_still_without(log, 
     log.append([make_signal("1")], 0)
     assert reader.change_counter() != before
     reader.close()
+
+
+@pytest.mark.parametrize("sql", [_READ, _END, _TIMELINE, _CONTACTS, _REVISIONS])
+def test_no_question_to_the_log_reads_all_of_it(log, sql):
+    connection = apsw.Connection(str(log.directory.log_path))
+    values = [0] * sql.count("?")
+    plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {for_partition(sql, 0)}", values))
+    assert "SEARCH log_0" in plan
+    assert "SCAN" not in plan
+    connection.close()
 
 
 def test_threads_read_over_connections_of_their_own(log, make_signal):

@@ -1,0 +1,196 @@
+"""`membrane doctor`: what is wrong with a data directory, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from cli.client import ApiClient
+from cli.exits import DONE, UNHEALTHY
+from cli.output import number, print_json, say
+from cli.processes import read_pid
+from cli.services import URL_FILE, wall_ms
+from membrane.errors import MembraneError
+from membrane.features import fingerprint
+from models.registry import Registry
+from models.scorer import load_bundle
+from serving.freshness import read_state
+from serving.principle_sets import compile_principles
+from storage.directory import DataDir
+from storage.log import SignalLog
+from storage.principles import PrincipleFiles
+from storage.record_reader import RecordReader
+
+LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
+LAG_SIGNALS: Final = 10_000
+STALE_SECONDS: Final = 60
+SOUND_SQLITE: Final = (3, 51, 3)
+PYTHONS: Final = ((3, 11), (3, 12))
+_MARKS: Final = {"ok": "ok  ", "note": "note", "bad": "BAD "}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one thing. `remedy` says what to do when it is not as it should be."""
+
+    about: str
+    state: Literal["ok", "note", "bad"]
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """The stores of one directory, open for reading."""
+
+    directory: DataDir
+    log: SignalLog
+    records: RecordReader
+
+    def pid(self, role: str) -> int | None:
+        """The live pid of a role, None if it does not run."""
+        return read_pid(self.directory.pid_path(role))
+
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Prints every finding; 4 if one is bad."""
+    findings = list(examine(args.data))
+    healthy = all(finding.state != "bad" for finding in findings)
+    if args.json:
+        print_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
+        return DONE if healthy else UNHEALTHY
+    for finding in findings:
+        say(f"{_MARKS[finding.state]}  {finding.about}: {finding.text}")
+        if finding.remedy:
+            say(f"      -> {finding.remedy}")
+    return DONE if healthy else UNHEALTHY
+
+
+def examine(data: Path) -> Iterator[Finding]:
+    """Everything there is to say; a check that fails says so and the others go on. UsageError without a directory."""
+    yield from _versions()
+    directory = DataDir.existing(data)
+    yield Finding("directory", "ok", f"{data}, {directory.partitions} partitions")
+    with closing(SignalLog(directory)) as log, closing(RecordReader(directory)) as records:
+        patient = Patient(directory, log, records)
+        for check in (_disk, _processes, _api, _partitions, _principles, _models, _dead_letters):
+            try:
+                yield from check(patient)
+            except MembraneError as error:
+                yield Finding(check.__name__.strip("_"), "bad", str(error))
+
+
+def _versions() -> Iterator[Finding]:
+    python, sqlite = sys.version_info, version("apsw")
+    text = f"Python {python.major}.{python.minor}.{python.micro}, apsw {sqlite}"
+    if python[:2] not in PYTHONS:
+        yield Finding("versions", "bad", text, "run on Python 3.11 or 3.12")
+    elif tuple(map(int, sqlite.split(".")[:3])) < SOUND_SQLITE:
+        yield Finding("versions", "bad", text, "install apsw 3.51.3 or later: the SQLite of older ones damages stores")
+    else:
+        yield Finding("versions", "ok", text)
+
+
+def _disk(patient: Patient) -> Iterator[Finding]:
+    free = shutil.disk_usage(patient.directory.path).free
+    text = f"{number(free // 1024**2)} MiB free"
+    if free < LEAST_FREE_BYTES:
+        yield Finding("disk", "bad", text, "make room: a full disk refuses every signal")
+    else:
+        yield Finding("disk", "ok", text)
+
+
+def _processes(patient: Patient) -> Iterator[Finding]:
+    roles = {role: patient.pid(role) for role in ("up", "api", "stream")}
+    text = ", ".join(f"{role} {pid or 'is not running'}" for role, pid in roles.items())
+    if not any(roles.values()):
+        yield Finding("processes", "note", "none is running", f"membrane up --data {patient.directory.path}")
+    elif roles["up"] and not (roles["api"] and roles["stream"]):
+        yield Finding("processes", "bad", text, "look at what `up` printed: a child is being started again and again")
+    else:
+        yield Finding("processes", "ok", text)
+
+
+def _api(patient: Patient) -> Iterator[Finding]:
+    """Asks the API of a running `up` at its own address."""
+    path = patient.directory.run_path / URL_FILE
+    if patient.pid("up") is None or not path.is_file():
+        return
+    url = path.read_text(encoding="ascii")
+    with ApiClient(url, patience_seconds=1.0) as client:
+        reply = client.send("GET", "/readyz")
+    if reply.status >= 400:
+        yield Finding("api", "bad", f"{url} is not ready: {reply.body.decode(errors='replace')}", "see what is missing")
+    else:
+        yield Finding("api", "ok", f"{url} is ready")
+
+
+def _partitions(patient: Patient) -> Iterator[Finding]:
+    """Every store must be there and readable; the stream, if it runs, must keep up."""
+    lag, unseen = 0, 0.0
+    for partition in range(patient.directory.partitions):
+        try:
+            meta = patient.records.meta(partition)
+        except MembraneError as error:
+            yield Finding(f"partition {partition}", "bad", str(error), patient.directory.rebuild_hint)
+            continue
+        lag += patient.log.end(partition) - meta.next_offset
+        unseen = max(unseen, (wall_ms() - read_state(meta).seen_end_ms) / 1000)
+    text = f"{number(lag)} records of the log are not applied yet"
+    if patient.pid("stream") is None:
+        remedy = f"membrane up --data {patient.directory.path}" if lag else ""
+        yield Finding("stream", "note" if lag else "ok", f"{text}, and it is not running", remedy)
+    elif unseen > STALE_SECONDS or lag > LAG_SIGNALS:
+        yield Finding("stream", "bad", f"{text}; its end was last seen {unseen:.0f} s ago", "see the stream's messages")
+    else:
+        yield Finding("stream", "ok", text)
+
+
+def _principles(patient: Patient) -> Iterator[Finding]:
+    latest = patient.log.revisions().get("principles")
+    if latest is None:
+        yield Finding(
+            "principles", "bad", "none are in force", "start `membrane up`: it puts the default ones in force"
+        )
+        return
+    files = PrincipleFiles(patient.directory.principles_path)
+    found = compile_principles(files.load(latest["digest"]), str(files.path(latest["digest"])))
+    yield Finding("principles", "ok", f"revision {found.revision}, {len(found.principles)} principles")
+
+
+def _models(patient: Patient) -> Iterator[Finding]:
+    """What the log names must be there and able to answer; without a model stages go by rules only."""
+    registry = Registry(patient.directory.models_path)
+    latest = patient.log.revisions()
+    for kind in ("stage", "churn"):
+        named: dict[str, Any] | None = latest.get(f"{kind}_model")
+        if named is None:
+            yield Finding(f"{kind} model", "note", "none is in force: rules only")
+            continue
+        try:
+            model = load_bundle(registry.load(named["digest"]), kind, fingerprint())
+        except MembraneError as error:
+            yield Finding(f"{kind} model", "bad", str(error), "put a sound one in force: membrane up --models DIR")
+            continue
+        advisory = ", learned from simulated customers: advisory" if model.bundle.advisory else ""
+        yield Finding(f"{kind} model", "ok", f"{model.bundle.revision}{advisory}")
+
+
+def _dead_letters(patient: Patient) -> Iterator[Finding]:
+    letters = patient.log.dead_letters(1)
+    if letters:
+        last, path = letters[0], patient.directory.path
+        text = f"{number(last.seq)} so far, the last one for the reason {last.reason}"
+        yield Finding("dead letters", "note", text, f"membrane dead-letters list --data {path}")
+    else:
+        yield Finding("dead letters", "ok", "none")

@@ -1,0 +1,86 @@
+"""What the fault suites share: logs made beforehand, and a way to say what was measured."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.processes import digest, run_json, stream
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MadeLog:
+    """A log that no stream has seen, the file it was made from, and the digest after a run without faults."""
+
+    data: Path
+    file: Path
+    signals: int
+    digest: dict[str, Any]
+
+    def copy(self, to: Path) -> Path:
+        """A directory of one's own with the same log."""
+        shutil.copytree(self.data, to)
+        return to
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Says a figure of a fault: it is shown at the end of the run."""
+
+    def say(text: str) -> None:
+        print(text)
+        record_property("fault", text)
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """A file of so many signals of simulated customers."""
+    made: dict[int, Path] = {}
+
+    def make(signals: int) -> Path:
+        if signals not in made:
+            folder = tmp_path_factory.mktemp("simulated")
+            whole, cut = folder / "whole.ndjson", folder / "signals.ndjson"
+            run_json(
+                "simulate-customers", "--customers", max(20, signals // 50), "--days", 80, "--seed", 7,
+                "--out", whole, "--truth", folder / "truth.ndjson",
+            )  # fmt: skip
+            lines = whole.read_bytes().splitlines(keepends=True)[:signals]
+            assert len(lines) == signals
+            cut.write_bytes(b"".join(lines))
+            made[signals] = cut
+        return made[signals]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def made_log(
+    simulated: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], MadeLog]:
+    """A log of so many signals, made beforehand."""
+    made: dict[int, MadeLog] = {}
+
+    def make(signals: int) -> MadeLog:
+        if signals not in made:
+            folder = tmp_path_factory.mktemp("log")
+            file = simulated(signals)
+            counts = run_json("replay", file, "--data", folder / "log", "--clock", "signals", seconds=600)
+            assert counts["accepted"] == signals
+            shutil.copytree(folder / "log", folder / "clean")
+            with stream(folder / "clean", "--runner", "plain") as clean:
+                clean.wait_applied()
+                assert clean.stop() == 0
+            made[signals] = MadeLog(folder / "log", file, signals, digest(folder / "clean"))
+        return made[signals]
+
+    return make

@@ -1,0 +1,86 @@
+"""What the tree of a condition says without an engine."""
+
+import pytest
+
+from membrane.conditions import Condition, compile_condition
+from membrane.expressions import AgeBound, Threshold
+from membrane.times import HOUR
+
+
+def compiled(text):
+    found = compile_condition(text, ("contacts_7d",))
+    assert isinstance(found, Condition), found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ('stage.name == "crisis"', {"stage.name"}),
+        ("case.open > case.waiting_on_customer && profile.vulnerable", None),
+        ("cases.exists(c, c.severity == 1)", {"cases"}),
+        ("cases.exists(c, c.eta_missed)", {"cases", "case.eta_missed"}),
+        ("features.contacts_7d > 3.0", {"features.contacts_7d"}),
+        ("true", set()),
+    ],
+)
+def test_a_condition_names_the_facts_it_reads(text, reads):
+    expected = {"case.open", "case.waiting_on_customer", "profile.vulnerable"} if reads is None else reads
+    assert compiled(text).reads == expected
+
+
+@pytest.mark.parametrize(
+    ("op", "mirrored", "moments"),
+    [
+        (">=", "<=", (HOUR,)),
+        ("<", ">", (HOUR,)),
+        (">", "<", (HOUR + 1,)),
+        ("<=", ">=", (HOUR + 1,)),
+        ("==", "==", (HOUR, HOUR + 1)),
+        ("!=", "!=", (HOUR, HOUR + 1)),
+    ],
+)
+def test_an_age_changes_a_comparison_at_its_literal_or_one_millisecond_later(op, mirrored, moments):
+    expected = (AgeBound("stage.age", op, HOUR),)
+    assert compiled(f'stage.age {op} duration("1h")').ages == expected
+    assert compiled(f'duration("1h") {mirrored} stage.age').ages == expected
+    assert expected[0].moments_ms == moments
+
+
+def test_literals_add_up_their_units_and_ages_of_cases_are_named_apart():
+    found = compiled('closed.age < duration("1h30m2s5ms") || cases.exists(c, c.age > duration("2h"))')
+    assert set(found.ages) == {AgeBound("closed.age", "<", 5_402_005), AgeBound("cases.age", ">", 2 * HOUR)}
+
+
+def test_thresholds_name_literals_members_of_lists_and_other_facts():
+    found = compiled(
+        'case.open > 2 && 3 > case.open && stage.name in ["crisis", "steady"] && case.open > case.eta_missed'
+    )
+    assert set(found.thresholds) == {
+        Threshold("case.open", 2),
+        Threshold("case.open", 3),
+        Threshold("stage.name", "crisis"),
+        Threshold("stage.name", "steady"),
+        Threshold("case.open", "case.eta_missed", other_is_fact=True),
+        Threshold("case.eta_missed", "case.open", other_is_fact=True),
+    }
+
+
+def test_ages_have_no_thresholds():
+    assert compiled('stage.age > duration("72h")').thresholds == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        ('stage.name == "crisis" && !(case.open > 2 || risk.relapse)', True),
+        ('stage.name in ["crisis", "steady"]', True),
+        ("incident.active ? case.open > 1 : true", True),
+        ("case.open in [1, case.eta_missed]", False),
+        ("case.open + 1 > 2", False),
+        ("cases.exists(c, c.severity == 1)", False),
+    ],
+)
+def test_what_cannot_fail_is_evaluated_without_the_engine(text, closed):
+    found = compiled(text)
+    assert (found.evaluate is not found.by_engine) is closed

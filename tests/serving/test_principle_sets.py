@@ -1,0 +1,106 @@
+"""Principle sets: checked, put in force by a revision record, never going back unasked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from membrane.errors import InvalidPrinciples
+from membrane.ports import RecordKind
+from serving.principle_sets import DEFAULT_PACK
+from serving.services import Services
+
+PACK = DEFAULT_PACK.read_text("utf-8")
+OLD = next(line.split()[1] for line in PACK.splitlines() if line.startswith("revision:"))
+
+
+def pack(revision: str, comment: str = "") -> str:
+    return PACK.replace(f"revision: {OLD}", f"revision: {revision}") + comment
+
+
+def put(api, text: str, query: str = ""):
+    return api.put(f"/v1/principles{query}", content=text.encode())
+
+
+def revisions_in(api, partition: int) -> list[str]:
+    return [
+        json.loads(r.body)["revision"]
+        for r in api.services.log.read(partition, 0, 100)
+        if r.kind is RecordKind.REVISION
+    ]
+
+
+def test_a_new_directory_gets_the_shipped_pack_in_every_partition(api):
+    assert [revisions_in(api, partition) for partition in range(2)] == [[OLD], [OLD]]
+
+
+def test_a_newer_set_is_kept_and_put_in_force_in_every_partition(api):
+    answer = put(api, pack("2030-01-01.1"))
+    assert (answer.status_code, answer.json()["changed"]) == (200, True)
+    assert [revisions_in(api, partition) for partition in range(2)] == [[OLD, "2030-01-01.1"]] * 2
+    assert api.get("/v1/principles").json()["yaml"] == pack("2030-01-01.1")
+
+
+def test_the_same_file_again_changes_nothing(api):
+    assert put(api, PACK).json()["changed"] is False
+    assert revisions_in(api, 0) == [OLD]
+
+
+def test_another_file_of_the_same_revision_is_a_conflict_with_or_without_force(api):
+    for query in ("", "?force=true"):
+        assert put(api, pack(OLD, "# other\n"), query).status_code == 409
+    assert revisions_in(api, 0) == [OLD]
+
+
+def test_an_older_set_needs_an_explicit_word(api):
+    assert put(api, pack("2020-01-01.1")).status_code == 409
+    assert put(api, pack("2020-01-01.1"), "?force=true").status_code == 200
+    assert revisions_in(api, 0) == [OLD, "2020-01-01.1"]
+
+
+def test_a_bad_set_is_refused_with_every_fault_and_its_place(api):
+    bad = pack("2030-01-01.1").replace("effect: forbid", "effect: forbidden").replace('"crisis"', '"crysis"')
+    answer = put(api, bad)
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) >= 10
+    assert all(error["problem"].startswith("line ") for error in answer.json()["errors"])
+    assert revisions_in(api, 0) == [OLD]
+
+
+def test_a_check_lists_every_fault_and_puts_nothing_in_force(api):
+    body = api.post("/v1/principles/check", content=pack("2030-01-01.1").encode()).json()
+    assert body == {"valid": True, "revision": "2030-01-01.1", "faults": []}
+    bad = api.post("/v1/principles/check", content=PACK.replace("owner: legal", "owner: leagl").encode()).json()
+    assert (bad["valid"], bad["revision"], len(bad["faults"]) > 1) == (False, None, True)
+    assert PACK.splitlines()[bad["faults"][0]["line"] - 1].strip() == "owner: legal"
+    assert revisions_in(api, 0) == [OLD]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"- a", b"a: [", b"a: &x 1\nb: *x", b"\x00"])
+def test_what_is_no_principle_file_is_told_so(api, body):
+    assert api.post("/v1/principles/check", content=body).json()["valid"] is False
+    assert api.put("/v1/principles", content=body).status_code == 422
+
+
+def test_a_file_beyond_256_kib_is_refused(api):
+    assert api.put("/v1/principles", content=b"#" * (256 * 1024 + 1)).status_code == 413
+
+
+def test_a_file_given_at_start_is_put_in_force_once(config, tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(pack("2030-01-01.1"))
+    for _ in range(2):
+        services = Services.open(replace(config, principles=file))
+        services.close()
+        assert services.log.revisions()["principles"]["revision"] == "2030-01-01.1"
+    assert sum(record.kind is RecordKind.REVISION for record in services.log.read(0, 0, 100)) == 1
+    services.log.close()
+
+
+def test_a_bad_file_given_at_start_names_its_faults(config, tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("pack: mine\n")
+    with pytest.raises(InvalidPrinciples, match=r"own\.yaml:"):
+        Services.open(replace(config, principles=file))
