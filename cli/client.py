@@ -40,13 +40,9 @@ class ApiClient:
     every route that is used here may be asked twice."""
 
     def __init__(self, url: str, key: str | None = None, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"--url {url}: a URL such as http://127.0.0.1:8080 was required")
+        scheme, self._place, self._prefix = _parts(url)
         self._url = url
-        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._place = parts.hostname, parts.port
-        self._prefix = parts.path.rstrip("/")
+        self._kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._patience_seconds = patience_seconds
         self._connection: http.client.HTTPConnection | None = None
@@ -110,6 +106,17 @@ def detail_of(reply: Reply) -> str:
         return str(problem["detail"])
     except (ValueError, KeyError, TypeError):
         return http.client.responses.get(reply.status, "no reason given")
+
+
+def _parts(url: str) -> tuple[str, tuple[str, int | None], str]:
+    """Scheme, (host, port) and the path before ours. UsageError if there is no such thing in it."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return parts.scheme, (parts.hostname, parts.port), parts.path.rstrip("/")
+    except ValueError:  # a port that is none
+        pass
+    raise UsageError(f"--url {url}: a URL such as http://127.0.0.1:8080 was required")
 
 
 def _retry_after(reply: Reply) -> float:

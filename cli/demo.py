@@ -17,9 +17,10 @@ from urllib.parse import quote
 from cli import story
 from cli.client import ApiClient
 from cli.exits import DONE, FAILED
+from cli.expectations import differences
 from cli.feeds import HttpFeed
-from cli.output import number, print_json, progress_bar, say
-from cli.processes import command_line, own_environment
+from cli.output import number, print_json, progress_bar
+from cli.processes import command_line, leave_on_sigterm, own_environment
 from cli.replay import Counts, send_all
 from cli.services import free_port, wall_ms
 from cli.story import SHOP, STEPS, Step
@@ -41,6 +42,7 @@ Answer = dict[str, Any]
 
 def demo(args: argparse.Namespace) -> int:
     """0 if every step came out as told, else 1 with what came instead."""
+    leave_on_sigterm()
     teller = Teller(language=args.lang, shown=not args.json)
     teller.begin()
     started = time.monotonic()
@@ -52,9 +54,10 @@ def demo(args: argparse.Namespace) -> int:
         seconds = time.monotonic() - started
         teller.end(faults, len(STEPS), seconds)
         if args.json:
-            print_json({"steps": len(STEPS), "faults": faults, "seconds": round(seconds, 1)})
+            print_json({"steps": len(STEPS), "faults": faults, "seconds": round(seconds, 1), "url": service.url})
         if not args.once:
-            _stay(service)
+            teller.stays(service.url)
+            service.process.wait()
     return FAILED if faults else DONE
 
 
@@ -101,11 +104,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _stay(service: Service) -> None:
-    say(f"\nIt stays up: {service.url}  (Ctrl-C ends it)")
-    service.process.wait()
 
 
 def _base(now_ms: int) -> int:
@@ -170,7 +168,7 @@ class Play:
         self._send(step, place)
         answers = {language: self._ask(step, language) for language in self._teller.languages}
         obligations = self._client.get(f"/v1/customers/{quote(SHOP)}")["obligations"]
-        wrong = story.differences(step.expected, next(iter(answers.values())), obligations)
+        wrong = differences(step.expected, next(iter(answers.values())), obligations)
         self._teller.tell(place, step, answers, wrong)
         return wrong
 

@@ -42,8 +42,8 @@ def test(args: argparse.Namespace) -> int:
         print_json({"tests": len(results), "failed": told, "untested": untested})
         return FAILED if failed else DONE
     for result in failed:
-        complain(f"{args.file}: {result.path}: {result.principle}: {_match(result.expected)} was required, it "
-                 f"{_match(result.actual)}")  # fmt: skip
+        wanted, came = _match(result.expected), _match(result.actual)
+        complain(f"{args.file}: {result.path}: {result.principle}: {wanted} was required, {came} came")
     for name in untested:
         complain(f"{args.file}: {name} has no tests")
     say(f"{args.file}: {len(results) - len(failed)} of {len(results)} tests passed")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.output import complain, print_json, say
-from cli.processes import pid_file, read_pid
+from cli.processes import leave_on_sigterm, pid_file, read_pid
 from cli.supervisor import Child, Supervisor
 from membrane.errors import UsageError
 from storage.lock import WriterLock, dir_lock
@@ -30,6 +30,7 @@ def wall_ms() -> int:
 
 def up(args: argparse.Namespace) -> int:
     """Takes the directory, prepares it and supervises its processes."""
+    leave_on_sigterm()
     run = args.data / "run"
     with only_one(args.data), pid_file(run / "up.pid"):
         from cli.prepare import Wishes, prepare
@@ -58,6 +59,7 @@ def up(args: argparse.Namespace) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     """The decision API."""
+    leave_on_sigterm()
     from serving.config import ServeConfig
     from serving.problems import Problem
     from serving.run import serve as run_api
@@ -70,7 +72,6 @@ def serve(args: argparse.Namespace) -> int:
         partitions=args.partitions,
         clock=args.clock,
         principles=args.principles,
-        models=args.models,
         keys=args.keys,
         parent_pid=args.parent_pid,
     )

@@ -68,6 +68,10 @@ class Teller:
             self._line(self._paint(f"All {steps} steps came out as told.", _GREEN))
         self._line(f"Total time: {seconds:.1f} s")
 
+    def stays(self, url: str) -> None:
+        """Where to look at it now."""
+        self._line(f"\nIt stays up: {url}  (Ctrl-C ends it)")
+
     def _verdicts(self, group: list[int], answers: list[Answer]) -> None:
         """Candidates, by their places, that are judged alike; reasons in the language of each answer."""
         names = ", ".join(answers[0]["verdicts"][place]["candidate"] for place in group)

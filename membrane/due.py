@@ -19,6 +19,7 @@ from membrane.stages import (
     OUR_COURT_FOR,
     QUIET_AFTER_CRISIS,
     RECOVERING_FOR,
+    VERY_NEGATIVE_WINDOW,
     dormant_from,
     in_our_court_since,
     quiet_from,
@@ -46,9 +47,16 @@ def deadlines(state: State) -> list[int]:
 
 def moments(state: State, tracker: Tracker) -> list[int]:
     """Every moment, past or to come, at which stage or lifecycle may change by time."""
-    found = deadlines(state)
+    windows = (*relapse_moments(state), *tone_moments(state), *usage_moments(state))
+    return [*deadlines(state), *turning_points(state, tracker), *windows]
+
+
+def turning_points(state: State, tracker: Tracker) -> list[int]:
+    """Moments that single events and the stage itself set."""
+    found: list[int] = []
     if tracker.stage == CRISIS:
         found.append(quiet_from(state) + QUIET_AFTER_CRISIS)
+        found.extend(angry + VERY_NEGATIVE_WINDOW for angry in state.very_negative[:1])
     if tracker.left_crisis_at:
         found.append(tracker.left_crisis_at + RECOVERING_FOR)
     if state.low_csat_at:
@@ -59,12 +67,23 @@ def moments(state: State, tracker: Tracker) -> list[int]:
     asleep = dormant_from(state)
     if asleep is not None:
         found.append(asleep)
-    found.extend(case.reported_at + RELAPSE_WINDOW for case in state.cases if case.product and case.reported_at)
-    found.extend((day + 7) * DAY for day, sums in state.tiles_1d.items() if sums.get(_TONE))
-    for metric in state.metrics:
-        for day in metric.days:
-            found.extend(((day + 7) * DAY, (day + 30) * DAY))
     return found
+
+
+def relapse_moments(state: State) -> list[int]:
+    """When reports of problems leave the window of the relapse risk."""
+    return [case.reported_at + RELAPSE_WINDOW for case in state.cases if case.product and case.reported_at]
+
+
+def tone_moments(state: State) -> list[int]:
+    """When days with messages leave the week's mean tone."""
+    return [(day + 7) * DAY for day, sums in state.tiles_1d.items() if sums.get(_TONE)]
+
+
+def usage_moments(state: State) -> list[int]:
+    """When measured days leave the week or the month of the usage ratio."""
+    days = [day for metric in state.metrics for day in metric.days]
+    return [*((day + 7) * DAY for day in days), *((day + 30) * DAY for day in days)]
 
 
 def first_after(moments: Iterable[int], t: int) -> int | None:

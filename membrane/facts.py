@@ -9,14 +9,15 @@ from typing import Final
 
 from membrane import cases as c
 from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Value
-from membrane.due import moments
+from membrane.due import relapse_moments
 from membrane.features import FEATURE_NAMES, born_at, features
+from membrane.forecast import next_move
 from membrane.record import Case, Record, State
 from membrane.settings import TenantSettings
 from membrane.stages import lifecycle
 from membrane.tiles import LEVELS
 from membrane.times import DAY
-from membrane.tracker import MILLION, p_crisis
+from membrane.tracker import ADVISORY, MILLION, p_crisis
 from membrane.vocabulary import CASE_STATUSES, CHANNELS, STAGES, Lifecycle
 
 LOW_SCORES_FOR: Final = 30 * DAY
@@ -54,12 +55,14 @@ class RecordFacts:
         settings: TenantSettings,
         about: About = NOTHING,
         narrow: tuple[str, str] | None = None,
+        churn_threshold: float = ADVISORY,
     ) -> None:
         self.record = record
         self.t = t
         self.settings = settings
         self.about = about
         self.narrow = narrow
+        self.churn_threshold = churn_threshold
         self.state = record.state if record else _EMPTY
 
     def get(self, name: str) -> Value:
@@ -213,7 +216,8 @@ _ANCHORS: Final[dict[str, Callable[[RecordFacts], int]]] = {
 
 
 def _moved(f: RecordFacts) -> list[int]:
-    return moments(f.state, f.record.tracker) if f.record else []
+    moment = next_move(f.record, f.t, f.churn_threshold) if f.record else None
+    return [] if moment is None else [moment]
 
 
 def _tile_ends(f: RecordFacts) -> list[int]:
@@ -224,7 +228,7 @@ _CHANGES: Final[dict[str, Callable[[RecordFacts], list[int]]]] = {
     "lifecycle": _moved,
     "stage.name": _moved,
     "stage.p_crisis": _moved,
-    "risk.relapse": lambda f: [case.reported_at + c.RELAPSE_WINDOW for case in f.state.cases if case.reported_at],
+    "risk.relapse": lambda f: relapse_moments(f.state) if f.relapsing else [],
     "case.eta_missed": lambda f: [case.eta + 1 for case in f.open_cases if case.eta is not None],
     "survey.low_unanswered": lambda f: [low.at + LOW_SCORES_FOR for low in f.state.low_scores],
     "contact.complaints_90d": lambda f: [f.state.complained_at + COMPLAINTS_FOR] if f.state.complained_at else [],

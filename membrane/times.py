@@ -53,12 +53,9 @@ def format_time(t: int) -> str:
     >>> format_time(1)
     '1970-01-01T00:00:00.001Z'
     """
-    text = (
-        (_EPOCH + timedelta(milliseconds=min(t, _LAST_MS)))
-        .replace(tzinfo=None)
-        .isoformat(timespec="milliseconds" if t % 1000 else "seconds")
-    )
-    return text + "Z"
+    t = min(t, _LAST_MS)
+    moment = (_EPOCH + timedelta(milliseconds=t)).replace(tzinfo=None)
+    return moment.isoformat(timespec="milliseconds" if t % 1000 else "seconds") + "Z"
 
 
 def format_optional(t: int | None) -> str | None:

@@ -5,14 +5,13 @@ Law 7: what a decision sees at t equals what a replay that ends with a tick at t
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 from membrane.contacts import consent_key
 from membrane.engine import Rules, advance, next_due
 from membrane.entities import entities
 from membrane.facts import NOTHING, About, RecordFacts
-from membrane.record import Record
+from membrane.record import Record, copy_of
 
 LogConsent = tuple[int, int, bool, int]
 """(channel index, domain index, granted, event time in ms), as the log's own transaction keeps it."""
@@ -61,5 +60,5 @@ class View:
         due = next_due(record, self.rules, record.clock)
         if due is None or due > self.t:
             return record
-        copied = copy.deepcopy(record)
+        copied = copy_of(record)
         return record if advance(copied, self.t, self.rules) is None else copied

@@ -10,7 +10,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
 
 from serving import problems
 from serving.answers import send_problem
@@ -90,14 +89,14 @@ def _router(services: Services, hot: dict[str, str]) -> FastAPI:
     for error in (Problem, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(error, _on_error)
     for path, method in hot.items():
-        app.router.routes.append(Route(path, _served_before, methods=[method]))
-    app.router.routes.append(Route(PREFIX + "{customer}", _served_before, methods=["GET"]))
+        app.add_api_route(path, _served_before, methods=[method], include_in_schema=False)
+    app.add_api_route(PREFIX + "{customer}", _served_before, methods=["GET"], include_in_schema=False)
     add_routes(app, services)
     describe(app)
     return app
 
 
-async def _served_before(_request: Request) -> Response:
+async def _served_before() -> Response:
     raise AssertionError("a hot route is served before the router")
 
 
@@ -110,6 +109,8 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         faults = [(_pointer(one["loc"]), str(one["msg"])) for one in error.errors()]
         return Problem(422, "invalid", "; ".join(f"{pointer}: {what}" for pointer, what in faults), errors=faults)
+    if isinstance(error, ClientGone):
+        return Problem(400, "incomplete", "the body did not arrive whole")
     if isinstance(error, HTTPException):
         return _of_framework(error)
     return problems.from_error(error)

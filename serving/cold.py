@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi import Path as InPath
-from starlette.responses import FileResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
 
 from membrane.defaults import defaults_table
 from membrane.signals import schemas
@@ -18,12 +16,11 @@ from serving.auth import Identity
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import Act, list_obligations, parse_act, record_act
+from serving.page import add_page
 from serving.principle_sets import compile_principles, propose
 from serving.reads import json
 from serving.services import Services
 from serving.timeline import parse_cursor, timeline
-
-STATIC: Final = Path(__file__).parent / "static"
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of the page before")]
@@ -55,8 +52,7 @@ def add_routes(app: FastAPI, services: Services) -> None:
     for router in (_customers(services), _principles(services), _obligations(services), _about(services)):
         app.include_router(router)
     app.include_router(_operations(services))
-    if STATIC.is_dir():
-        _add_page(app)
+    add_page(app)
 
 
 def _customers(services: Services) -> APIRouter:
@@ -154,8 +150,7 @@ def _about(services: Services) -> APIRouter:
 
     @router.get("/models", summary="The model bundles installed and in force", dependencies=READ)
     async def models() -> Response:
-        folder = services.config.models or services.directory.models_path
-        return json(await services.cold(reads.models, folder, services.log))
+        return json(await services.cold(reads.models, services.directory.models_path, services.log))
 
     return router
 
@@ -177,13 +172,3 @@ def _operations(services: Services) -> APIRouter:
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
 
     return router
-
-
-def _add_page(app: FastAPI) -> None:
-    """The page to look at, and the files it needs."""
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html")
-
-    app.mount("/static", StaticFiles(directory=STATIC))

@@ -35,7 +35,6 @@ class ServeConfig:
     partitions: int | None = None
     clock: Clock = "wall"
     principles: Path | None = None
-    models: Path | None = None
     keys: Path | None = None
     parent_pid: int | None = None
     share_port: bool = False

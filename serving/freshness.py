@@ -26,7 +26,8 @@ class RevisionInForce(msgspec.Struct):
 
 class StreamState(msgspec.Struct):
     """What a partition's meta tells: when the stream last saw the end of the log (wall clock, 0: never), what it works
-    with by kind, its customers by tenant, then stage or lifecycle, and what else it judges by (`membrane.engine`)."""
+    with by kind, its customers by tenant, then stage or lifecycle, what else it judges by (`membrane.engine`), and the
+    kinds (`unreadable`) of which it had to keep the last good one."""
 
     seen_end_ms: int = 0
     revisions: dict[str, RevisionInForce] = {}
@@ -35,6 +36,7 @@ class StreamState(msgspec.Struct):
     last_tick: int = 0
     go_live: int = 0
     churn_threshold: float = ADVISORY
+    unreadable: list[str] = []
 
 
 NOTHING_YET: Final = StreamState()

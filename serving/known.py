@@ -11,7 +11,7 @@ from membrane.ports import partition_of
 from membrane.record import Record, decode
 from membrane.view import LogConsent
 from serving.freshness import NOTHING_YET, Freshness, StreamState
-from serving.principle_sets import InForce, PrincipleSets
+from serving.principle_sets import KIND, InForce, PrincipleSets
 from storage.log import SignalLog
 from storage.record_reader import RecordReader
 
@@ -54,7 +54,7 @@ class Knowledge:
         known.in_force = self._principles.in_force(partition, known.state)
         if known.in_force.principles is None:
             known.degraded.append("no_principles")
-        elif known.in_force.last_good:
+        elif known.in_force.last_good or KIND in known.state.unreadable:
             known.degraded.append("principles_last_good")
         return known
 

@@ -20,6 +20,8 @@ const page = {
   connection: { word: "connecting" },
   wait: POLL_MS,
   heardMs: 0,
+  // The version of the customer that the timeline tells of.
+  toldVersion: null,
   locked: false,
 };
 let timer = 0;
@@ -43,6 +45,7 @@ function wire() {
   on("timeline-older", "click", olderTimeline);
   on("languages", "click", (event) => event.target.value && speak(event.target.value));
   document.addEventListener("visibilitychange", poll);
+  addEventListener("online", poll);
 }
 
 function on(id, event, handle) {
@@ -55,6 +58,7 @@ function on(id, event, handle) {
 function choose(customer) {
   page.customer = { customer };
   page.answer = {};
+  page.toldVersion = null;
   remember("customer", customer);
   startTimeline("");
   showCustomer(page.customer);
@@ -115,9 +119,9 @@ async function ask(current) {
     const stages = await get("/v1/stages");
     if (!current()) return false;
     learnNow(stages.as_of);
-    heard();
     changed("stages", { data: stages }, showStages);
     if (page.customer.customer) await askCustomer(page.customer.customer, current);
+    if (current()) heard();
     return false;
   } catch (problem) {
     if (current()) fail(problem);
@@ -128,11 +132,12 @@ async function ask(current) {
 async function askCustomer(customer, current) {
   try {
     const data = await get(path("/v1/customers/{customer}", { customer }));
-    if (!current()) return;
-    await takeCustomer(customer, data);
+    if (current()) await takeCustomer(customer, data);
   } catch (problem) {
-    if (problem.status === 0 || problem.status === 401) throw problem;
-    if (current()) changed("customer", { customer, problem }, showCustomer);
+    if (problem.status !== 404) throw problem;
+    if (!current()) return;
+    changed("customer", { customer, problem }, showCustomer);
+    startTimeline("");
   }
 }
 
@@ -141,10 +146,11 @@ async function takeCustomer(customer, data) {
   learnNow(data.clock);
   changed("customer", { customer, data }, showCustomer);
   if (before && before.stage.name !== data.stage.name) announceStage(customer, data.stage.name);
-  if (before?.version === data.version) return;
   if (!before) startTimeline(customer);
+  if (page.toldVersion === data.version) return;
   if (page.answer.data) showAnswer({ ...page.answer, version: data.version });
   await refreshTimeline();
+  page.toldVersion = data.version;
 }
 
 // Draws a part only when what it shows has changed: a page that stands still is easier to read.
@@ -160,15 +166,16 @@ function heard() {
 }
 
 function fail(problem) {
-  if (problem.status === 401) return lock();
-  const word = page.heardMs ? "offline" : "offline.never";
-  showConnection({ word, time: clockTime(page.heardMs) });
+  if (problem.status === 401) return lock(problem);
+  const silent = page.heardMs ? "offline" : "offline.never";
+  showConnection({ word: problem.status ? "troubled" : silent, title: problem.title, time: clockTime(page.heardMs) });
   if (!page.stages.data) changed("stages", { problem }, showStages);
   if (page.customer.customer && !page.customer.data) changed("customer", { ...page.customer, problem }, showCustomer);
 }
 
-function lock() {
+function lock(problem) {
   page.locked = true;
+  byId("key-problem").textContent = byId("key").value ? problem.detail : "";
   byId("key-form").hidden = false;
   byId("key").focus();
 }
@@ -190,13 +197,11 @@ async function decide() {
   const asked = candidates();
   const request = { customer, candidates: asked, language: currentLanguage() };
   if (aheadMs() && now()) request.at = new Date(now() + aheadMs()).toISOString();
-  showAnswer({ waiting: true });
-  try {
-    page.answer = { data: await post("/v1/decisions", request), asked };
-    learnNow(aheadMs() ? null : page.answer.data.at);
-  } catch (problem) {
-    page.answer = { problem };
-    if (problem.status === 401) lock();
-  }
-  showAnswer(page.answer);
+  byId("answer").setAttribute("aria-busy", "true");
+  const answer = await post("/v1/decisions", request).then((data) => ({ data, asked }), (problem) => ({ problem }));
+  byId("answer").removeAttribute("aria-busy");
+  if (customer !== page.customer.customer) return;
+  if (answer.problem?.status === 401) lock(answer.problem);
+  page.answer = answer;
+  showAnswer(answer);
 }

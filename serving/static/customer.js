@@ -1,6 +1,6 @@
 // One customer: stage and why, lifecycle, episode, risks, open cases, what is owed.
 
-import { byId, el, moment, problemNote, sentence } from "./dom.js";
+import { byId, el, moment, problemNote, sentence, shareBar } from "./dom.js";
 import { feature, name, now, number, percent, say } from "./words.js";
 
 /** Shows a customer ({data}), what went wrong ({problem}), that we look ({customer}), or that none is named ({}). */
@@ -35,7 +35,8 @@ function stageBlock({ customer, stage }) {
 
 function drivers(found) {
   if (!found.length) return el("p", {}, say("drivers.none"));
-  return el("ul", { class: "drivers" }, found.map(([what, value]) => el("li", {}, feature(what), " ", el("b", {}, number(value)))));
+  const most = Math.max(...found.map(([, share]) => Math.abs(share)));
+  return el("ol", { class: "drivers" }, found.map(([what, share]) => el("li", {}, feature(what), shareBar(Math.abs(share) / most))));
 }
 
 function factList({ stage, lifecycle, episode, risks, clock }) {

@@ -1,6 +1,6 @@
 // Stages now: how many customers are in each stage and lifecycle.
 
-import { byId, el, moment, problemNote, sentence, stageChip } from "./dom.js";
+import { byId, el, moment, problemNote, sentence, shareBar, stageChip } from "./dom.js";
 import { name, number, percent, say } from "./words.js";
 
 /** Shows the counts ({data}), what went wrong ({problem}), or that we wait ({}). */
@@ -23,12 +23,9 @@ function counts({ as_of: asOf, counts: stages, lifecycles }) {
 }
 
 function bar(stage, count, total) {
-  const fill = el("span", { class: "fill", "data-stage": stage });
-  // Set through the object model: the page's policy allows no style attribute.
-  fill.style.inlineSize = `${(100 * count) / total}%`;
   return el(
-    "li", {},
-    stageChip(stage), el("span", { class: "track", "aria-hidden": "true" }, fill),
+    "li", { "data-stage": stage },
+    stageChip(stage), shareBar(count / total),
     el("span", { class: "count" }, number(count)), el("span", { class: "share" }, percent(count / total)),
   );
 }

@@ -4,7 +4,7 @@ import { get, path } from "./api.js";
 import { byId, el, moment, problemNote, sentence, stageChip, svg, valueText } from "./dom.js";
 import { dateTime, has, list, name, now, say } from "./words.js";
 
-const PAGE = 50;
+const PAGE = 30;
 // What is told of a signal at a glance, in this order; the rest is behind "data".
 const TOLD = [
   "domain", "kind", "channel", "direction", "category", "product", "old", "new", "severity", "case", "eta", "resolution_code",
@@ -98,7 +98,7 @@ function itemNode(item) {
   return el(
     "li", { "data-kind": item.kind, "data-state": item.kind === "obligation" ? item.data.state : null },
     el("p", { class: "when" }, moment(item.time)),
-    el("div", { class: "what" }, TELLERS[item.kind](item), details(item)),
+    el("div", { class: "what" }, el("div", {}, TELLERS[item.kind](item)), details(item)),
   );
 }
 

@@ -10,13 +10,12 @@ const FACT_GROUPS = {
   "stage.name": "stage", lifecycle: "lifecycle", "request.channel": "channel", "consent.state": "consent",
 };
 
-/** Shows an answer ({data, asked}, with `version` of the customer now), what went wrong ({problem}), or waiting. */
-export function showAnswer({ data, asked, problem, waiting, version }) {
-  byId("answer").replaceChildren(...parts(data, asked, problem, waiting, version));
+/** Shows an answer ({data, asked}, with `version` of the customer now), what went wrong ({problem}), or nothing. */
+export function showAnswer({ data, asked, problem, version }) {
+  byId("answer").replaceChildren(...parts(data, asked, problem, version));
 }
 
-function parts(data, asked, problem, waiting, version) {
-  if (waiting) return [el("p", { class: "muted" }, say("asking"))];
+function parts(data, asked, problem, version) {
   if (problem) return [problemNote(problem)];
   if (!data) return [];
   const candidates = new Map(asked.map((one) => [one.id, one]));
@@ -54,7 +53,8 @@ function verdict(one, candidates, choice) {
 }
 
 function reason({ source, id, text, facts }) {
-  const shown = Object.entries(facts).map(([fact, value]) => `${factName(fact)}: ${factValue(fact, value)}`);
+  // Who won is told in words of its own.
+  const shown = Object.entries(facts).filter(([fact]) => fact !== "lost_to").map(([fact, value]) => `${factName(fact)}: ${factValue(fact, value)}`);
   return el(
     "li", {},
     text, " ", el("span", { class: "source" }, `${name("source", source)} `, el("code", {}, id)),

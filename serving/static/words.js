@@ -55,7 +55,7 @@ export function number(value) {
 }
 
 export function percent(share) {
-  return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 }).format(share);
+  return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }).format(share);
 }
 
 export function dateTime(iso) {
@@ -79,6 +79,7 @@ export function now() {
 export function fromNow(iso) {
   const minutes = (Date.parse(iso) - nowMs) / 60_000;
   const format = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+  if (Math.abs(minutes) < 1) return format.format(0, "second");
   if (Math.abs(minutes) < 90) return format.format(Math.round(minutes), "minute");
   if (Math.abs(minutes) < 48 * 60) return format.format(Math.round(minutes / 60), "hour");
   return format.format(Math.round(minutes / 1440), "day");

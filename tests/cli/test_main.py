@@ -4,10 +4,10 @@ import argparse
 import json
 
 import pytest
+
 from cli import exits, main
 from cli.arguments import build_parser
 from cli.main import handler
-
 from membrane.errors import (
     AnotherWriter,
     Fault,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 
 import pytest
+
 from cli.options import CommandParser, came_from_environment, moment, one_of, path, share, whole
 
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from cli.processes import clear_pid, describe_end, own_environment, pid_file, read_pid, write_pid
 
+from cli.processes import clear_pid, describe_end, own_environment, pid_file, read_pid, write_pid
 from membrane.errors import UsageError
 
 _DEAD = 2**22 + 1  # above the greatest pid of Linux
@@ -36,7 +36,10 @@ def test_a_pid_file_that_somebody_else_has_taken_over_is_left_alone(tmp_path):
 
 def test_a_path_that_cannot_be_a_data_directory_is_a_mistake_of_the_user(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="a directory to write to was required"), pid_file(tmp_path / "file/run/up.pid"):
+    with (
+        pytest.raises(UsageError, match="a directory to write to was required"),
+        pid_file(tmp_path / "file/run/up.pid"),
+    ):
         pass
 
 

@@ -6,18 +6,18 @@ import http.client
 import json
 import os
 import signal
+import socket
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+
 from cli.processes import read_pid
 from cli.services import free_port, is_ready
-
 from membrane.errors import UsageError
 from storage.directory import DataDir
-from storage.log import SignalLog
 from tests.cli.running import Running, Start, alive, wait_until
 
 
@@ -108,8 +108,6 @@ def test_a_stream_that_dies_too_often_ends_up_with_4(start, tmp_path):
 
 
 def test_a_port_that_is_taken_is_a_mistake_of_the_user(start, tmp_path):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         running = start("up", "--data", tmp_path / "data", "--port", taken.getsockname()[1])
         assert running.process.wait(30) == 1
@@ -143,18 +141,6 @@ def test_the_first_start_shows_every_fault_of_a_principle_file_and_exits_1(start
     assert "principles[0].when" in running.text
 
 
-def test_later_the_last_good_principles_stay_and_a_warning_says_so(start, tmp_path):
-    data, file = tmp_path / "data", tmp_path / "faulty.yaml"
-    file.write_text(FAULTY)
-    started_up(start, data)[0].stop()
-
-    running, _ = started_up(start, data, "--principles", file)
-
-    assert f"{file}:5:" in running.text
-    assert "the last good revision" in running.text
-    assert running.stop() == 0
-
-
 def test_serve_and_stream_run_alone(start, tmp_path):
     data, port = tmp_path / "data", free_port("127.0.0.1")
     api = start("serve", "--data", data, "--port", port)
@@ -169,14 +155,13 @@ def test_serve_and_stream_run_alone(start, tmp_path):
     assert pids(data) == {"up": None, "api": None, "stream": None}
 
 
-def test_go_live_is_written_once(start, tmp_path):
+@pytest.mark.parametrize("command", ["up", "serve"])
+def test_sigterm_during_the_start_is_a_clean_end_too(start, tmp_path, command):
     data = tmp_path / "data"
-    for _ in range(2):
-        started_up(start, data, "--go-live", "2026-01-01T00:00:00Z")[0].stop()
-    with closing(SignalLog(DataDir.existing(data))) as log:
-        bodies = [record.body for record in log.read(0, 0, 100) if b'"settings"' in record.body]
-    assert len(bodies) == 1
-    assert json.loads(bodies[0])["go_live"] == 1767225600000
+    running = start(command, "--data", data, "--port", 0)
+    wait_until(lambda: running.process.pid in pids(data).values())
+    assert running.stop() == 0
+    assert pids(data) == {"up": None, "api": None, "stream": None}
 
 
 def test_a_host_that_is_not_ours_is_refused():

@@ -1,4 +1,4 @@
-"""The supervisor over small children; each test runs it in a process of its own, for it takes that process's signals."""
+"""The supervisor over small children; each test runs it in a process of its own, whose signals it takes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+
 from cli.processes import own_environment
 
 SCRIPT = """

@@ -51,7 +51,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]
             folder = tmp_path_factory.mktemp("simulated")
             whole, cut = folder / "whole.ndjson", folder / "signals.ndjson"
             run_json(
-                "simulate-customers", "--customers", max(20, signals // 50), "--days", 80, "--seed", 7,
+                "simulate-customers", "--customers", max(60, signals // 12), "--days", 20, "--seed", 7,
                 "--out", whole, "--truth", folder / "truth.ndjson",
             )  # fmt: skip
             lines = whole.read_bytes().splitlines(keepends=True)[:signals]

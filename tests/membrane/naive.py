@@ -31,7 +31,9 @@ def windowed(stream: Iterable[StoredSignal], t: int) -> dict[str, float]:
         found[f"contacts_out_{window}"] = sum(isinstance(d, s.ContactMade) for d in data)
         if window == "1h":
             continue
-        tones = [round(d.sentiment * 10_000) for d in data if isinstance(d, s.MessageReceived) and d.sentiment is not None]
+        tones = [
+            round(d.sentiment * 10_000) for d in data if isinstance(d, s.MessageReceived) and d.sentiment is not None
+        ]
         found[f"negative_messages_{window}"] = sum(tone <= -3000 for tone in tones)
         found[f"tone_mean_{window}"] = sum(tones) / len(tones) / 10_000 if tones else 0
         if window != "24h":

@@ -1,5 +1,8 @@
 """Conditions in CEL against the dictionary of facts."""
 
+from datetime import timedelta
+
+import cel as rust_cel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +11,7 @@ from membrane.conditions import MAX_LENGTH, Condition, ConditionFault, compile_c
 from membrane.dictionary import FACTS, CaseFacts
 from membrane.given import Given
 from membrane.times import HOUR
+from tests.membrane.fakes_principles import default_pack
 
 FEATURES = ("contacts_7d", "sentiment_mean_30d")
 
@@ -163,3 +167,27 @@ def test_closures_say_what_the_engine_says(text, values):
     condition = compiled(text)
     assert condition.evaluate is not condition.by_engine
     assert condition.evaluate(Given(values)) is condition.by_engine(Given(values))
+
+
+def by_rust(text, values):
+    """What another implementation of the language says, with facts as nested maps."""
+    context = {}
+    for fact in FACTS:
+        first, _, second = fact.name.partition(".")
+        value = values.get(fact.name, fact.unknown)
+        value = timedelta(milliseconds=value) if fact.type == "duration" else value
+        if second:
+            context.setdefault(first, {})[second] = value
+        else:
+            context[first] = value
+    return rust_cel.evaluate(text, context)
+
+
+@given(conditions, facts)
+def test_another_implementation_of_the_language_agrees(text, values):
+    assert compiled(text).evaluate(Given(values)) is by_rust(text, values)
+
+
+@given(st.sampled_from([one.condition for one in default_pack().principles]), facts)
+def test_another_implementation_agrees_on_the_shipped_pack(condition, values):
+    assert condition.evaluate(Given(values)) is condition.by_engine(Given(values)) is by_rust(condition.source, values)

@@ -60,7 +60,7 @@ def test_a_customer_of_whom_little_is_known_only_stops_being_new() -> None:
     assert moments(State(first_at=START, opened_at=START + DAY), CALM) == [START + 31 * DAY]
 
 
-SILENT = {"active_days": [1, 2, 3, 4], "inbound_at": START}
+SILENT = {"active_days": [1, 2, 3, 4], "inbound_at": START + 5}
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,12 @@ SILENT = {"active_days": [1, 2, 3, 4], "inbound_at": START}
         ({"negative_at": START}, CALM, set()),
         ({"negative_at": START}, Tracker(CRISIS, START), {START + 24 * HOUR}),
         ({"cases": [case(reopenings=[START + 5], resolved_at=START + 6)]}, Tracker(CRISIS, START), {START + DAY + 5}),
+        ({"very_negative": [START, START + 1]}, CALM, set()),
+        ({"very_negative": [START, START + 1]}, Tracker(CRISIS, START), {DAY, START + 48 * HOUR}),
         ({}, Tracker(RECOVERING, START, left_crisis_at=START + 1), {START + 14 * DAY + 1}),
         ({"low_csat_at": START}, CALM, {START + 7 * DAY}),
         ({"nps": (START, 600)}, CALM, {START + 90 * DAY}),
-        (SILENT, CALM, {START + 30 * DAY}),
+        (SILENT, CALM, {START + 30 * DAY + 5}),
         ({"tiles_1d": {100: {MEASURE["tone_count"]: 1}}}, CALM, {107 * DAY}),
         ({"tiles_1d": {100: {MEASURE["in"]: 1}}}, CALM, set()),
         ({"metrics": [Metric("m", START, {100: [1, 1], 102: [1, 1]})]}, CALM,
@@ -158,6 +160,18 @@ def test_a_due_time_fires_at_its_moment_and_not_a_millisecond_before(
         happened = customer.tick(START + after + extra)
         assert customer.stage == expected
         assert [one.at for one in happened] == ([] if extra < 0 else [START + after])
+
+
+def test_anger_holds_a_crisis_that_a_person_has_called_over_for_48_hours() -> None:
+    customer = Customer()
+    customer.tell("case.opened", START, case="A", category="net", severity=2)
+    for n in range(2):
+        customer.tell("message.received", START + n, channel="chat", sentiment=-1)
+    customer.tell("label.given", START + HOUR, target="stage", value="steady", by="ana")
+    customer.tick(START + 48 * HOUR - 1)
+    assert customer.stage == "crisis"
+    customer.tick(START + 48 * HOUR)
+    assert (customer.stage, customer.tracker.since) == ("recovering", START + 48 * HOUR)
 
 
 # ---- the law -------------------------------------------------------------------------------------------------------

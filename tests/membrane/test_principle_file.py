@@ -91,6 +91,7 @@ def test_what_is_no_principle_document_is_refused(value):
         ({"effect": "modify"}, "the effect 'modify' needs the field 'set'"),
         ({"set": {"tone": "calm"}}, "set: goes with the effect 'modify', not with 'forbid'"),
         ({"obligation": {}}, "obligation: goes with the effect 'require', not with 'forbid'"),
+        ({"effect": "modify", "set": ["calm"]}, "set: must be a mapping of what to change"),
         ({"id": "No Selling"}, "id: must be lower-case letters"),
         ({"applies": {"kinds": ["upsel"]}}, "did you mean 'upsell'?"),
         ({"applies": {"domains": []}}, "must have at least 1 item"),
@@ -138,6 +139,12 @@ def test_a_fault_of_an_obligation_is_told(changes, problem):
     plain = {"kind": "agent_call", "owner": "service", "due": "4h", "once_per": "case"}
     one = principle("incident.active", "require", obligation=plain | changes)
     assert any(problem in told for told in faults_of(document(one)))
+
+
+def test_a_principle_without_a_name_is_refused():
+    one = principle("incident.active")
+    del one["id"]
+    assert "principles[0]: misses the field 'id'" in faults_of(document(one))
 
 
 def test_what_is_owed_takes_no_scope():

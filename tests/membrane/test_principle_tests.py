@@ -29,7 +29,10 @@ def test_the_error_side_is_that_of_the_effect():
 
 def test_facts_of_every_type_can_be_given():
     given = {"stage.age": "72h", "stage.p_crisis": 1, "risk.relapse": True, "features.contacts_7d": 2.5, "case.open": 3}
-    when = 'stage.age >= duration("72h") && stage.p_crisis > 0.9 && risk.relapse && features.contacts_7d > 2.0 && case.open > 2'
+    when = (
+        'stage.age >= duration("72h") && stage.p_crisis > 0.9 && risk.relapse '
+        "&& features.contacts_7d > 2.0 && case.open > 2"
+    )
     assert results(when, {"given": given, "matches": True})[0].passed
     assert results('stage.age >= duration("1h")', {"given": {"stage.age": "0s"}, "matches": False})[0].passed
 

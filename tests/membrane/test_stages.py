@@ -152,7 +152,9 @@ def test_a_message_of_minus_0_3_disturbs_the_quiet_day(tone: float, stage: str) 
 def test_a_reopening_disturbs_the_quiet_day_even_of_another_case() -> None:
     customer = in_crisis()
     for kind in ("case.opened", "case.reopened"):
-        customer.tell(kind, START + HOUR, case="B", **({"category": "x", "severity": 4} if kind == "case.opened" else {}))
+        customer.tell(
+            kind, START + HOUR, case="B", **({"category": "x", "severity": 4} if kind == "case.opened" else {})
+        )
     customer.tell("case.resolved", START + 2 * HOUR, case="A")
     customer.tick(START + 25 * HOUR - 1)
     assert customer.stage == "crisis"
@@ -356,7 +358,9 @@ def test_a_case_in_our_court_for_more_than_24_hours_strains(severity: int) -> No
         ({"status": "waiting_on_supplier"}, "strained"),
     ],
 )
-def test_a_slight_case_or_one_that_waits_for_the_customer_does_not_strain(change: dict[str, object], stage: str) -> None:
+def test_a_slight_case_or_one_that_waits_for_the_customer_does_not_strain(
+    change: dict[str, object], stage: str
+) -> None:
     customer = opened(3)
     customer.tell("case.updated", START + HOUR, case="A", **change)
     customer.tick(START + 10 * DAY)

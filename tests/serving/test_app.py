@@ -106,6 +106,7 @@ def test_without_keys_only_loopback_may_be_served(make_api):
         ("POST", "/v1/decisions/batch", 405),
         ("DELETE", "/v1/customers/c-1", 405),
         ("GET", "/v1/signals", 405),
+        ("OPTIONS", "/v1/customers/c-1", 405),
         ("PUT", "/v1/decisions", 405),
         ("POST", "/v1/stages", 405),
         ("GET", "/v1/signals/", 404),
@@ -128,6 +129,11 @@ def test_every_refusal_is_a_problem_that_echoes_nothing(api, method, path, statu
     assert answer.headers["content-length"] == str(len(answer.content))
     assert not any(word in answer.text for word in ("script", "nowhere", "never"))
     assert status != 405 or answer.headers["allow"]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/customers/c-1", 405), ("/v1/stages", 405), ("/nowhere", 404)])
+def test_asking_for_the_head_alone_is_no_error_of_ours(api, path, status):
+    assert api.request("HEAD", path).status_code == status
 
 
 def test_an_error_of_ours_is_a_500_that_tells_nothing(api, monkeypatch, caplog):

@@ -273,6 +273,12 @@ def test_a_principle_file_that_cannot_be_read_leaves_the_last_good_set(api):
     assert answer.json()["revisions"]["principles"] == before
 
 
+def test_a_set_that_the_stream_could_not_load_is_told(api):
+    api.write(unreadable=["principles"])
+    answer = api.decide(UPSELL)
+    assert (degraded(answer), verdicts(answer)) == (["principles_last_good"], {"upsell": "allow"})
+
+
 def test_a_missing_model_means_rules_only(api):
     api.write(revisions={"principles": api.services.log.revisions()["principles"]})
     answer = ask_everything(api)

@@ -200,7 +200,7 @@ def test_connections_beyond_the_cap_wait_and_the_others_are_served(tmp_path):
 def test_two_processes_share_a_port_and_their_metrics(tmp_path):
     first = start(tmp_path / "data", share_port=True)
     second = start(tmp_path / "data", port=first.port, share_port=True)
-    wait_for(lambda: (tmp_path / f"data/run/metrics/counter_{second.process.pid}.db").exists())
+    wait_for((tmp_path / f"data/run/metrics/counter_{second.process.pid}.db").exists)
     for _ in range(20):
         httpx.post(first.url + "/v1/decisions", content=DECISION)
     text = httpx.get(first.url + "/metrics").text

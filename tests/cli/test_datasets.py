@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import json
+
+from cli.main import main
+
+SIMULATE = ["simulate-customers", "--customers", "5", "--days", "3", "--seed", "1"]
+
+
+def test_simulated_customers_are_written_with_the_truth_apart_and_the_same_seed_gives_the_same_bytes(tmp_path, capsys):
+    for name in ("a", "b"):
+        out, truth = tmp_path / name, tmp_path / f"{name}.truth"
+        assert main([*SIMULATE, "--out", str(out), "--truth", str(truth), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert (tmp_path / "a.truth").read_bytes() == (tmp_path / "b.truth").read_bytes()
+    assert told["signals"] == len((tmp_path / "a").read_bytes().splitlines())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
+    out = tmp_path / "nowhere" / "out"
+    assert main([*SIMULATE, "--out", str(out), "--truth", str(tmp_path / "truth")]) == 1
+    assert f"{out} and" in capsys.readouterr().err
+
+
+def test_a_start_within_an_hour_is_refused(tmp_path, capsys):
+    files = ["--out", str(tmp_path / "out"), "--truth", str(tmp_path / "truth")]
+    assert main([*SIMULATE, *files, "--start", "2026-01-01T00:30:00Z"]) == 1
+    assert "whole hour" in capsys.readouterr().err
+
+
+def test_a_folder_without_the_data_set_is_named(tmp_path, capsys):
+    assert main(["dataset", "uci_incidents", "--from", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert str(tmp_path) in capsys.readouterr().err

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cli.doctor import examine
+from cli.main import main
+from cli.prepare import Wishes, prepare
+from storage.directory import DataDir
+
+
+@pytest.fixture
+def directory(tmp_path):
+    prepare(tmp_path / "data", Wishes(partitions=2), 1_000)
+    return DataDir.existing(tmp_path / "data")
+
+
+def findings(directory: DataDir) -> dict[str, str]:
+    return {finding.about: finding.state for finding in examine(directory.path)}
+
+
+def test_a_directory_at_rest_is_healthy(directory, capsys):
+    assert main(["doctor", "--data", str(directory.path)]) == 0
+    assert "note  processes: none is running\n      -> membrane up --data " in capsys.readouterr().out
+
+
+def test_a_store_that_is_missing_is_bad_and_the_remedy_is_named(directory, capsys):
+    directory.records_path(1).unlink()
+    assert main(["doctor", "--data", str(directory.path), "--json"]) == 4
+    told = json.loads(capsys.readouterr().out)
+    bad = [finding for finding in told["findings"] if finding["state"] == "bad"]
+    assert not told["healthy"]
+    assert [finding["about"] for finding in bad] == ["partition 1"]
+    assert "membrane rebuild" in bad[0]["remedy"]
+
+
+def test_a_model_that_is_damaged_is_bad_and_the_rest_is_still_told(directory):
+    for model in directory.models_path.glob("*/model.onnx"):
+        model.write_bytes(b"")
+    found = findings(directory)
+    assert (found["stage model"], found["churn model"], found["dead letters"]) == ("bad", "bad", "ok")
+
+
+def test_principles_that_are_gone_are_bad(directory):
+    for file in directory.principles_path.glob("*.yaml"):
+        file.unlink()
+    assert findings(directory)["principles"] == "bad"
+
+
+def test_a_full_disk_is_bad(directory, monkeypatch):
+    monkeypatch.setattr("cli.doctor.LEAST_FREE_BYTES", 2**62)
+    assert findings(directory)["disk"] == "bad"
+
+
+def test_a_stream_that_does_not_keep_up_is_bad(directory, monkeypatch):
+    monkeypatch.setattr("cli.doctor.read_pid", lambda path: 1)
+    assert findings(directory)["stream"] == "bad"
+    assert findings(directory)["processes"] == "ok"
+
+
+def test_up_without_its_children_is_bad(directory, monkeypatch):
+    monkeypatch.setattr("cli.doctor.read_pid", lambda path: 1 if path.name == "up.pid" else None)
+    assert findings(directory)["processes"] == "bad"
+
+
+@pytest.mark.parametrize(("name", "value"), [("PYTHONS", ()), ("SOUND_SQLITE", (99,))])
+def test_versions_that_do_not_serve_are_bad(directory, monkeypatch, name, value):
+    monkeypatch.setattr(f"cli.doctor.{name}", value)
+    assert findings(directory)["versions"] == "bad"

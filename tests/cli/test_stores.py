@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from storage.directory import DataDir
+from tests.cli.test_replay import event, write
+
+
+@pytest.fixture
+def data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A directory with 20 signals and two dead letters in its log; no stream has run."""
+    letters = [event(100, type="cx.unheard.of.v1"), event(101, time="2999-01-01T00:00:00Z")]
+    file = write(tmp_path / "signals", [*(event(number) for number in range(20)), *letters])
+    main(["replay", str(file), "--data", str(tmp_path / "data"), "--clock", "signals"])
+    capsys.readouterr()
+    return tmp_path / "data"
+
+
+def told(capsys, *arguments: object):
+    assert main([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_rebuild_applies_the_whole_log_and_a_second_one_gives_the_same(data, capsys):
+    before = told(capsys, "digest", "--data", data)
+    first = told(capsys, "rebuild", "--data", data)
+    second = told(capsys, "rebuild", "--data", data)
+    assert (before["customers"], first["customers"]) == (0, 3)
+    assert first == second == told(capsys, "digest", "--data", data)
+    assert sum(first["offsets"]) == 20 + 3 * DataDir.existing(data).partitions  # and three revisions everywhere
+
+
+def test_the_digest_is_told_to_people(data, capsys):
+    assert main(["digest", "--data", str(data)]) == 0
+    assert "(0 customers)" in capsys.readouterr().out
+
+
+def test_dead_letters_are_listed_newest_first_and_page_by_page(data, capsys):
+    letters = told(capsys, "dead-letters", "list", "--data", data)["dead_letters"]
+    assert [letter["reason"] for letter in letters] == ["ahead_of_clock", "unknown_type"]
+    assert json.loads(letters[1]["payload"])["type"] == "cx.unheard.of.v1"
+    older = told(capsys, "dead-letters", "list", "--data", data, "--before", letters[0]["seq"], "--limit", 1)
+    assert older["dead_letters"] == letters[1:]
+
+
+def test_dead_letters_are_told_to_people(data, capsys):
+    assert main(["dead-letters", "list", "--data", str(data)]) == 0
+    assert "unknown_type  default  test 100" in capsys.readouterr().out
+
+
+def test_the_models_in_force_are_marked(data, capsys):
+    models = told(capsys, "models", "list", "--data", data)["models"]
+    assert {model["kind"] for model in models} == {"stage", "churn"}
+    assert all(model["in_force"] and model["provenance"] == "simulated" for model in models)
+
+
+def test_a_damaged_model_is_told_and_exits_1(data, capsys):
+    next(DataDir.existing(data).models_path.glob("*/model.onnx")).write_bytes(b"")
+    assert main(["models", "list", "--data", str(data)]) == 1
+    assert "damaged: " in capsys.readouterr().out

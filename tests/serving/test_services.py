@@ -1,0 +1,105 @@
+"""What the routes share: the clocks, the stream's word of itself, ticks, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+
+import pytest
+
+from membrane.errors import StoreUnavailable
+from membrane.ports import PartitionMeta, RecordKind
+from membrane.times import HOUR, SECOND
+from serving.freshness import NOTHING_YET, read_state
+from serving.shared_metrics import DIRECTORY_VARIABLE, forget_all, use_directory
+
+
+def ticks(api) -> int:
+    return sum(record.kind is RecordKind.TICK for record in api.services.log.read(0, 0, 1000))
+
+
+def maintain(api, until) -> None:
+    """Runs the maintenance until a condition holds."""
+
+    async def run() -> None:
+        task = asyncio.create_task(api.services.maintain())
+        for _ in range(500):
+            if until():
+                break
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    assert until()
+
+
+def test_under_the_wall_clock_the_api_ticks_every_ten_seconds(api):
+    maintain(api, lambda: ticks(api) == 1)
+    api.clock.ms += 9 * SECOND
+    maintain(api, lambda: True)
+    api.clock.ms += 1 * SECOND
+    maintain(api, lambda: ticks(api) == 2)
+
+
+def test_under_the_clock_of_the_signals_only_signals_tick(make_api, event):
+    api = make_api(clock="signals")
+    api.send(event(time="2026-11-20T08:59:00Z"))
+    api.clock.ms += HOUR
+    maintain(api, lambda: ticks(api) == 0)
+    api.send(event(id="2", time="2026-11-20T09:00:00Z"))
+    assert ticks(api) == 1
+
+
+def test_a_store_that_refuses_does_not_end_the_maintenance(api, monkeypatch):
+    calls = []
+
+    def tick(now_ms):
+        calls.append(now_ms)
+        raise StoreUnavailable("full")
+
+    monkeypatch.setattr(api.services.log, "tick", tick)
+    monkeypatch.setattr("serving.services.MAINTAIN_SECONDS", 0.01)
+    maintain(api, lambda: len(calls) > 2)
+
+
+def test_a_principle_file_that_was_put_right_is_in_force_without_a_restart(api, monkeypatch):
+    monkeypatch.setattr("serving.services.MAINTAIN_SECONDS", 0.01)
+    sets, digest = api.services.principles, api.services.log.revisions()["principles"]["digest"]
+    file = sets.files.path(digest)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    sets._compiled.clear()
+    assert sets.get(digest) is None
+    file.write_bytes(whole)
+    api.write()
+    maintain(api, lambda: sets.get(digest) is not None)
+
+
+def test_what_the_stream_says_is_kept_for_twenty_milliseconds(api):
+    api.write(last_tick=1)
+    freshness = api.services.freshness
+    assert freshness.state(0).last_tick == 1
+    api.write(last_tick=2)
+    api.clock.ms -= 50 - 19
+    assert freshness.state(0).last_tick == 1
+    api.clock.ms += 1
+    assert freshness.state(0).last_tick == 2
+
+
+@pytest.mark.parametrize("meta", [b"", b"{", b"[]", b'{"stages": 7}'])
+def test_a_meta_that_says_nothing_is_no_state(meta):
+    assert read_state(PartitionMeta(0, meta)) == NOTHING_YET
+
+
+def test_metric_files_are_reserved_before_they_are_mapped(tmp_path, monkeypatch):
+    monkeypatch.setenv(DIRECTORY_VARIABLE, "")
+    use_directory(tmp_path / "metrics")
+    files = list((tmp_path / "metrics").iterdir())
+    assert {file.name.rpartition("_")[2] for file in files} == {f"{os.getpid()}.db"}
+    assert all(file.stat().st_blocks * 512 >= 1 << 16 for file in files)
+    assert os.environ[DIRECTORY_VARIABLE] == str(tmp_path / "metrics")
+    forget_all(tmp_path / "metrics")
+    assert list((tmp_path / "metrics").iterdir()) == []
