@@ -34,16 +34,18 @@ class Contest:
         self.base = base
         self.judge = judge
         self.groups = _groups(asked, choose)
-        self._sights: dict[int, Sight] = {base.t: base}
+        self._sights = {(base.t, full): base for full in (False, True)}
         self._findings: dict[tuple[int, int], list[Finding]] = {}
         self._verdicts: dict[tuple[int, int, Change | None], Verdict] = {}
 
     def sight(self, place: int, t: int) -> Sight:
-        """How the customer looks when the candidate would go out: at t, or at its own later moment."""
-        moment = max(t, self.asked[place].at)
-        found = self._sights.get(moment)
+        """How the customer looks when the candidate would go out: at t, or at its own later moment. What is owed by
+        then matters only to what could fulfil it; for the rest a forecast of the facts will do."""
+        asked = self.asked[place]
+        moment = max(t, asked.at)
+        found = self._sights.get((moment, asked.may_be_owed))
         if found is None:
-            found = self._sights[moment] = Sight(self.base.view.at(moment), self.judge.settings)
+            found = self._sights[moment, asked.may_be_owed] = self.base.later(moment, exactly=asked.may_be_owed)
         return found
 
     def findings(self, place: int, t: int) -> list[Finding]:

@@ -20,7 +20,7 @@ from membrane.scope import slot_of
 from membrane.settings import TenantSettings
 from membrane.sight import Asked, Sight, View, earliest
 from membrane.times import format_optional, format_time, parse_time
-from membrane.vocabulary import CHANNEL_INDEX, Verdict, channel_index, class_of, domain_index
+from membrane.vocabulary import CHANNEL_INDEX, OBLIGATION_KINDS, Verdict, channel_index, class_of, domain_index
 from membrane.wording import TEXTS
 
 __all__ = ["View", "decide", "default_verdicts"]
@@ -103,6 +103,7 @@ def _asked(candidate: d.Candidate, base: Sight, principles: PrincipleSet, moment
         principles.etiquette(slot) if slot is not None else None,
         About(channel, consent, known_at is not None, known_at or 0),
         moment if candidate.send_at is None else max(parse_time(candidate.send_at), moment),
+        may_be_owed=candidate.kind in OBLIGATION_KINDS or candidate.domain == "service",
     )
 
 

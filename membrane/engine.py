@@ -19,12 +19,10 @@ from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
 from membrane.settings import TenantSettings
 from membrane.signals import Data, StoredSignal
-from membrane.tracker import Score, StageChange, episode_ends, estimate, evaluate, start
+from membrane.tracker import ADVISORY, Score, StageChange, episode_ends, estimate, evaluate, start
 
 KEPT_OVERDUE: Final = 16
 DUE: Final = "due"
-ADVISORY: Final = 2.0
-"""A churn threshold that no probability reaches."""
 
 
 @dataclass(frozen=True, slots=True)

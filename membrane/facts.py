@@ -11,13 +11,13 @@ from membrane import cases as c
 from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Value
 from membrane.due import relapse_moments
 from membrane.features import FEATURE_NAMES, born_at, features
-from membrane.forecast import next_move
+from membrane.forecast import Forecast
 from membrane.record import Case, Record, State
 from membrane.settings import TenantSettings
 from membrane.stages import lifecycle
 from membrane.tiles import LEVELS
 from membrane.times import DAY
-from membrane.tracker import ADVISORY, MILLION, p_crisis
+from membrane.tracker import MILLION, p_crisis
 from membrane.vocabulary import CASE_STATUSES, CHANNELS, STAGES, Lifecycle
 
 LOW_SCORES_FOR: Final = 30 * DAY
@@ -55,14 +55,14 @@ class RecordFacts:
         settings: TenantSettings,
         about: About = NOTHING,
         narrow: tuple[str, str] | None = None,
-        churn_threshold: float = ADVISORY,
+        forecast: Forecast | None = None,
     ) -> None:
         self.record = record
         self.t = t
         self.settings = settings
         self.about = about
         self.narrow = narrow
-        self.churn_threshold = churn_threshold
+        self.forecast = forecast
         self.state = record.state if record else _EMPTY
 
     def get(self, name: str) -> Value:
@@ -216,7 +216,9 @@ _ANCHORS: Final[dict[str, Callable[[RecordFacts], int]]] = {
 
 
 def _moved(f: RecordFacts) -> list[int]:
-    moment = next_move(f.record, f.t, f.churn_threshold) if f.record else None
+    if f.record is None:
+        return []
+    moment = (f.forecast or Forecast(f.record, f.t)).next_move(f.t)
     return [] if moment is None else [moment]
 
 

@@ -17,7 +17,7 @@ from membrane.record import Cause, Metric, Record, State, Tracker
 from membrane.stages import CRISIS, RECOVERING, TONE_HIGH, TONE_LOW, USAGE_HIGH, USAGE_LOW, lifecycle
 from membrane.tiles import MEASURE
 from membrane.times import DAY
-from membrane.tracker import evaluate
+from membrane.tracker import ADVISORY, evaluate
 from membrane.vocabulary import LIFECYCLES
 
 _WEEK: Final = 7
@@ -25,40 +25,46 @@ _CAUSE: Final = Cause(type="due")
 _TONE_SUM, _TONE_COUNT = MEASURE["tone_sum"], MEASURE["tone_count"]
 
 
-def next_move(record: Record, t: int, churn_threshold: float) -> int | None:
-    """The earliest moment > t at which stage or lifecycle changes if nothing happens, None if never.
+class Forecast:
+    """The moves of stage and lifecycle that time will bring to a record that stands so at t, worked out one by one as
+    they are asked for. The record is not changed."""
 
-    `record` is as it stands at t; nothing of it is changed.
-    """
-    return next((moment for moment, _ in _moves(record, t, churn_threshold)), None)
+    def __init__(self, record: Record, t: int, churn_threshold: float = ADVISORY) -> None:
+        self._record = record
+        self._churn_threshold = churn_threshold
+        self._steps = [(t, record.tracker)]
+        self._complete = False
+
+    def next_move(self, t: int) -> int | None:
+        """The earliest moment > t at which stage or lifecycle changes, None if never."""
+        while self._steps[-1][0] <= t and self._extend():
+            pass
+        return next((moment for moment, _ in self._steps if moment > t), None)
+
+    def record_at(self, t: int) -> Record:
+        """The record as it will stand at t: stage and lifecycle have moved, obligations are as they are now. It shares
+        with the present one what does not change."""
+        self.next_move(t)
+        tracker = next(tracker for moment, tracker in reversed(self._steps) if moment <= t)
+        return msgspec.structs.replace(self._record, tracker=tracker)
+
+    def _extend(self) -> bool:
+        """Works out one more move; whether there is one."""
+        t, before = self._steps[-1]
+        state, tracker = self._record.state, copied_tracker(before)
+        known = before.stage, LIFECYCLES.index(lifecycle(state, before, t))
+        moments = () if self._complete else sorted({moment for moment in _candidates(state, before, t) if moment > t})
+        for moment in moments:
+            evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, churn_threshold=self._churn_threshold)
+            if (tracker.stage, tracker.lifecycle) != known:
+                self._steps.append((moment, tracker))
+                return True
+        self._complete = True
+        return False
 
 
-def foreseen(record: Record, t: int, later: int, churn_threshold: float) -> Record:
-    """The record of t as it will stand at `later` if nothing happens: stage and lifecycle have moved, obligations are
-    as they were. Shares everything else with `record`."""
-    at, found = t, record
-    while True:
-        move = next(_moves(found, at, churn_threshold, until=later), None)
-        if move is None:
-            return found
-        at, found = move[0], msgspec.structs.replace(found, tracker=move[1])
-
-
-def _moves(
-    record: Record, t: int, churn_threshold: float, until: int | None = None
-) -> Iterator[tuple[int, Tracker]]:
-    """The moments after t (up to `until`) at which the tracker says something else than at t, with what it says."""
-    state, tracker = record.state, _copied(record.tracker)
-    before = tracker.stage, LIFECYCLES.index(lifecycle(state, tracker, t))
-    for moment in sorted({moment for moment in _candidates(state, tracker, t) if moment > t}):
-        if until is not None and moment > until:
-            return
-        evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, churn_threshold=churn_threshold)
-        if (tracker.stage, tracker.lifecycle) != before:
-            yield moment, tracker
-
-
-def _copied(tracker: Tracker) -> Tracker:
+def copied_tracker(tracker: Tracker) -> Tracker:
+    """A copy that can be evaluated without changing the tracker."""
     return msgspec.structs.replace(
         tracker, crisis_cases=dict(tracker.crisis_cases), probabilities=list(tracker.probabilities)
     )

@@ -145,10 +145,14 @@ class Timing:
                     yield from (anchor + after for after in bound.moments_ms)
 
 
+_MOVES_WITH: Final = dict.fromkeys(("lifecycle", "stage.p_crisis", "stage.age", "episode.age"), "stage.name")
+"""Facts that change, or start anew, only when stage or lifecycle move: `stage.name` is asked for all of them."""
+
+
 def timing_of(principles: Iterable[Principle]) -> Timing:
     """The timing of the conditions of some principles, each thing once."""
     conditions = [one.condition for one in principles]
-    reads = {name for condition in conditions for name in condition.reads}
+    reads = {_MOVES_WITH.get(name, name) for condition in conditions for name in condition.reads}
     ages = {bound: None for condition in conditions for bound in condition.ages}
     return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(ages))
 

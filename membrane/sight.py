@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from membrane.arbitration import Contender
 from membrane.decisions import Candidate
-from membrane.dictionary import CaseFacts, FactSource, Value
+from membrane.dictionary import FACTS, CaseFacts, FactSource, Value
 from membrane.facts import NOTHING, About
 from membrane.principles import Etiquette, Timing
 from membrane.quiet_hours import QuietHours
@@ -21,6 +21,7 @@ from membrane.settings import TenantSettings, zone_of
 CONSENT: Final = "consent.state"
 REQUEST_FACTS: Final = frozenset({"request.channel", "about.known", "about.age", CONSENT})
 """Facts that differ between the candidates of one request."""
+_LASTING: Final = frozenset(fact.name for fact in FACTS if fact.timed == "no")
 
 
 class View(Protocol):
@@ -34,6 +35,10 @@ class View(Protocol):
 
     def at(self, t: int) -> View:
         """The customer at a later moment: due times up to it have fired on a copy."""
+
+    def foresee(self, t: int) -> View:
+        """The customer at a later moment as far as facts go: stage and lifecycle have moved, obligations are as they
+        are now. Cheaper than `at`."""
 
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> FactSource:
         """The facts for a request; with `narrow` = (scope, entity) those of cases, problems, products and surveys as
@@ -97,7 +102,8 @@ class ChangedFacts(SharedFacts):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A candidate made ready to be judged; `at` is when it would go out. `slot` and `etiquette` are None for an unknown
+    """A candidate made ready to be judged; `at` is when it would go out; `may_be_owed`: something
+    owed could be of its kind. `slot` and `etiquette` are None for an unknown
     domain."""
 
     candidate: Candidate
@@ -106,12 +112,13 @@ class Asked:
     etiquette: Etiquette | None
     about: About
     at: int
+    may_be_owed: bool
 
 
 class Sight:
     """A view whose facts are read once, for all candidates judged at its moment."""
 
-    def __init__(self, view: View, settings: TenantSettings) -> None:
+    def __init__(self, view: View, settings: TenantSettings, known: dict[str, Value] | None = None) -> None:
         self.view = view
         self.t = view.t
         record = view.record
@@ -119,9 +126,15 @@ class Sight:
         self.owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
         self._record = record
         self._settings = settings
-        self._shared: dict[str, Value] = {}
+        self._shared: dict[str, Value] = known or {}
         self._facts: dict[About, SharedFacts] = {}
         self._changes: dict[str, int | None] = {}
+
+    def later(self, t: int, *, exactly: bool) -> Sight:
+        """The customer at a later moment; unless `exactly`, what is owed is as it is now. Facts that only signals
+        change are not read again."""
+        known = {name: value for name, value in self._shared.items() if name in _LASTING}
+        return Sight(self.view.at(t) if exactly else self.view.foresee(t), self._settings, known)
 
     def facts(self, about: About) -> SharedFacts:
         """The facts for a request."""

@@ -219,7 +219,8 @@ def lifecycle(state: State, tracker: Tracker, t: int) -> Lifecycle:
         return Lifecycle.CLOSED
     if t < (state.opened_at or state.first_at) + NEW_FOR:
         return Lifecycle.NEW
-    if tracker.stage != CRISIS and not any(case.open for case in state.cases):
+    silent = t >= state.inbound_at + SILENT_FOR
+    if silent and tracker.stage != CRISIS and not any(case.open for case in state.cases):
         asleep = dormant_from(state)
         if asleep is not None and t >= asleep:
             return Lifecycle.DORMANT

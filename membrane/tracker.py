@@ -31,6 +31,8 @@ from membrane.times import DAY
 from membrane.vocabulary import LIFECYCLES, STAGES
 
 MILLION: Final = 1_000_000
+ADVISORY: Final = 2.0
+"""A churn threshold that no probability reaches."""
 DWELL: Final = 14 * DAY
 """Mean time (ms) after which the prior has forgotten the last estimate: 1 / lambda of Q = lambda (1 pi^T - I)."""
 STATIONARY: Final = (0.02, 0.03, 0.12, 0.10, 0.18, 0.55)
@@ -106,7 +108,7 @@ def evaluate(
     at: int,
     cause: Cause,
     waiting: Collection[int] = (),
-    churn_threshold: float = 2.0,
+    churn_threshold: float = ADVISORY,
 ) -> StageChange | None:
     """Judge the customer at t and move the tracker if the stage changes; `at` is the event time of what caused it.
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from membrane.contacts import consent_key
 from membrane.engine import Rules, advance, next_due
 from membrane.entities import entities
 from membrane.facts import NOTHING, About, RecordFacts
+from membrane.forecast import Forecast, copied_tracker
 from membrane.record import Record, copy_of
 
 LogConsent = tuple[int, int, bool, int]
@@ -20,10 +23,18 @@ LogConsent = tuple[int, int, bool, int]
 class View:
     """One customer at one moment. `record` is None for a customer never seen; it is never changed here."""
 
-    def __init__(self, record: Record | None, t: int, rules: Rules, consents: Sequence[LogConsent] = ()) -> None:
+    def __init__(
+        self,
+        record: Record | None,
+        t: int,
+        rules: Rules,
+        consents: Sequence[LogConsent] = (),
+        forecast: Forecast | None = None,
+    ) -> None:
         self.t = t
         self.rules = rules
-        self.record = self._advanced(record)
+        self.record = self._advanced(record) if forecast is None else record
+        self._forecast = forecast
         self._log_consents = consents
         self._consents = {consent_key(channel, domain): (at, granted) for channel, domain, granted, at in consents}
 
@@ -31,9 +42,16 @@ class View:
         """The same customer at a later moment."""
         return View(self.record, t, self.rules, self._log_consents)
 
+    def foresee(self, t: int) -> View:
+        """The same customer later, as far as facts go: obligations are as they are now. Cheaper than `at`."""
+        forecast = self._ahead()
+        if forecast is None:
+            return self.at(t)
+        return View(forecast.record_at(t), t, self.rules, self._log_consents, forecast)
+
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> RecordFacts:
         """The facts, for a request (`about`) and perhaps narrowed to one entity of a scope."""
-        return RecordFacts(self.record, self.t, self.rules.settings, about, narrow)
+        return RecordFacts(self.record, self.t, self.rules.settings, about, narrow, self._ahead())
 
     def entities(self, scope: str) -> list[str]:
         """The entities of a once_per scope."""
@@ -51,6 +69,11 @@ class View:
         """The first moment > t at which time alone may change the record."""
         return next_due(self.record, self.rules, self.t) if self.record else None
 
+    def _ahead(self) -> Forecast | None:
+        if self._forecast is None and self.record is not None:
+            self._forecast = Forecast(self.record, self.t, self.rules.churn_threshold)
+        return self._forecast
+
     def _recorded(self, key: int) -> tuple[int, bool] | None:
         return self.record.state.consents.get(key) if self.record else None
 
@@ -62,3 +85,13 @@ class View:
             return record
         copied = copy_of(record)
         return record if advance(copied, self.t, self.rules) is None else copied
+
+
+def _copied(record: Record) -> Record:
+    """A copy of what time changes; the state, which only signals change, is shared."""
+    return replace(
+        record,
+        tracker=copied_tracker(record.tracker),
+        obligations=[replace(owed) for owed in record.obligations],
+        overdue=list(record.overdue),
+    )

@@ -38,10 +38,13 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class Linear(Struct, frozen=True, forbid_unknown_fields=True):
-    """The parameters of a linear model, for drivers: `coef` is (classes, features), for (x - mean) / scale."""
+    """The parameters of a linear model, for drivers: `coef` is (classes, features), for (x - mean) / scale, with x
+    clipped to low..high."""
 
     mean: Vector
     scale: Vector
+    low: Vector
+    high: Vector
     coef: tuple[Vector, ...]
 
 
@@ -66,7 +69,8 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         if self.linear is None:
             return
         width = len(self.features)
-        rows = (self.linear.mean, self.linear.scale, *self.linear.coef)
+        one = self.linear
+        rows = (one.mean, one.scale, one.low, one.high, *one.coef)
         if any(len(row) != width for row in rows) or len(self.linear.coef) != len(self.classes):
             raise ValueError(f"linear weights must be {len(self.classes)} classes x {width} features")
 

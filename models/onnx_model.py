@@ -11,7 +11,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from membrane.errors import InvalidBundle
-from models.bundle import Bundle
+from models.bundle import Bundle, Linear
 
 OUTPUT: Final = "probabilities"
 GOLDEN_TOLERANCE: Final = 1e-5
@@ -66,12 +66,13 @@ class OnnxModel:
     def drivers(self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64], at_most: int = 3) -> list[Drivers]:
         """For each row (n, features) the features that speak most for its `chosen` class (n,), greatest first.
 
-        A contribution is weight x standardised value, against the mean of all classes; a model that is not linear
+        A contribution is weight x standardised value (within the range seen in training), against the mean of all classes; a model that is not linear
         has none."""
         if self._linear is None:
             return [[] for _ in rows]
-        mean, scale, coef = self._linear
-        contributions = coef[chosen] * ((rows.astype(np.float64) - mean) / scale)
+        linear, coef = self._linear
+        inside = np.clip(rows.astype(np.float64), linear.low, linear.high)
+        contributions = coef[chosen] * ((inside - linear.mean) / linear.scale)
         best = np.argsort(-contributions, axis=1, kind="stable")[:, :at_most]
         amounts = np.take_along_axis(contributions, best, axis=1)
         return [self._named(*row) for row in zip(best.tolist(), amounts.tolist(), strict=True)]
@@ -93,12 +94,12 @@ class OnnxModel:
         if not worst <= GOLDEN_TOLERANCE:  # NaN is refused, too
             raise self._fault(f"golden outputs within {GOLDEN_TOLERANCE}", f"a difference of {worst}")
 
-    def _weights(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
+    def _weights(self) -> tuple[Linear, npt.NDArray[np.float64]] | None:
         linear = self.bundle.manifest.linear
         if linear is None:
             return None
         coef = _matrix(linear.coef)
-        return np.array(linear.mean), np.array(linear.scale), coef - coef.mean(axis=0)
+        return linear, coef - coef.mean(axis=0)
 
     def _named(self, columns: list[int], amounts: list[float]) -> Drivers:
         names = self.bundle.manifest.features

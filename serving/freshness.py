@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from membrane.engine import ADVISORY
 from membrane.errors import MembraneError
 from membrane.ports import PartitionMeta
+from membrane.tracker import ADVISORY
 from serving.config import Clock
 from storage.log import SignalLog
 from storage.record_reader import RecordReader

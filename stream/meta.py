@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from membrane.engine import ADVISORY
+from membrane.tracker import ADVISORY
 
 
 class Revision(msgspec.Struct, omit_defaults=True):

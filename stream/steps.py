@@ -14,14 +14,14 @@ from typing import Final, Protocol
 
 import msgspec
 
-from membrane.engine import ADVISORY, Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
+from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
 from membrane.errors import MembraneError, RecordUnreadable
 from membrane.features import features
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Obligation, Record, decode, encode
 from membrane.settings import TenantSettings
-from membrane.tracker import Score
+from membrane.tracker import ADVISORY, Score
 from membrane.vocabulary import LIFECYCLES, STAGES
 from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row

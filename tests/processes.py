@@ -170,6 +170,8 @@ def service(
             running.wait_ready()
         yield running
     finally:
+        for child in _children(process.pid) if prefix else ():
+            os.kill(child, signal.SIGKILL)  # a tracer that is killed lets go of what it traces
         running.kill()
 
 

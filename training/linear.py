@@ -15,7 +15,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from membrane.errors import InvalidBundle
 from models.bundle import Linear
@@ -30,13 +30,15 @@ _TEMPERATURES: Final = np.geomspace(0.4, 4.0, 93)
 
 
 def fit(rows: Rows, labels: Labels, classes: int) -> Pipeline:
-    """Standardise and regress. ValueError unless every class has a label and every number is finite."""
+    """Clip to the range seen in training (a line must not be drawn beyond it), standardise and regress.
+
+    ValueError unless every class has a label and every number is finite."""
     if not np.isfinite(rows).all():
         raise ValueError("training: finite features required, got NaN or infinity")
     missing = sorted(set(range(classes)) - set(np.unique(labels).tolist()))
     if missing:
         raise ValueError(f"training: labels of all {classes} classes required, none of {missing}")
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2_000))
+    pipeline = make_pipeline(MinMaxScaler(clip=True), StandardScaler(), LogisticRegression(C=1.0, max_iter=2_000))
     pipeline.fit(rows, labels)
     return pipeline
 
@@ -75,10 +77,13 @@ def to_onnx_bytes(pipeline: Pipeline) -> bytes:
 
 def linear_weights(pipeline: Pipeline) -> Linear:
     """The weights for drivers; a model of two classes gets a row for each."""
-    scaler, coef = pipeline[0], pipeline[-1].coef_
+    clip, scaler, coef = pipeline[0], pipeline[1], pipeline[-1].coef_
     both = np.vstack((-coef, coef)) / 2 if len(coef) == 1 else coef
-    vector = [tuple(float(value) for value in row) for row in (scaler.mean_, scaler.scale_, *both)]
-    return Linear(mean=vector[0], scale=vector[1], coef=tuple(vector[2:]))
+    mean, scale = clip.data_min_ + scaler.mean_ / clip.scale_, scaler.scale_ / clip.scale_
+    vector = [
+        tuple(float(value) for value in row) for row in (mean, scale, clip.data_min_, clip.data_max_, *both)
+    ]
+    return Linear(mean=vector[0], scale=vector[1], low=vector[2], high=vector[3], coef=tuple(vector[4:]))
 
 
 def require_equal(exported: Floats, source: Floats) -> None:

@@ -90,7 +90,9 @@ function drawAll() {
   for (const one of document.querySelectorAll("[data-word]")) one.textContent = say(one.dataset.word);
   for (const one of document.querySelectorAll("[data-label]")) one.setAttribute("aria-label", say(one.dataset.label));
   byId("customer-id").placeholder = say("customer.hint");
-  for (const one of byId("languages").children) one.setAttribute("aria-pressed", String(one.value === currentLanguage()));
+  for (const one of byId("languages").children) {
+    one.setAttribute("aria-pressed", String(one.value === currentLanguage()));
+  }
   drawForm();
   showCustomer(page.customer);
   showStages(page.stages);

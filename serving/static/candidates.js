@@ -11,11 +11,14 @@ export const KINDS = {
     "ticket_reply", "agent_call", "status_call", "outage_notice", "appointment", "onboarding", "security_notice",
   ],
   billing: [
-    "service_credit", "free_service", "refund", "invoice", "payment_reminder", "collections", "suspension", "contract_change",
+    "service_credit", "free_service", "refund", "invoice", "payment_reminder", "collections", "suspension",
+    "contract_change",
   ],
   legal: ["legal_notice", "safety_notice", "security_notice", "recall"],
 };
-export const CHANNELS = ["email", "sms", "phone", "whatsapp", "push", "app", "chat", "web", "ivr", "letter", "visit", "social"];
+export const CHANNELS = [
+  "email", "sms", "phone", "whatsapp", "push", "app", "chat", "web", "ivr", "letter", "visit", "social",
+];
 const HOURS_AHEAD = [0, 1, 24, 72, 336];
 const MOST = 50;
 const PRESETS = {
@@ -23,7 +26,9 @@ const PRESETS = {
     ["marketing", "upsell", "email"], ["marketing", "upsell", "whatsapp"], ["sales", "upgrade", "email"],
     ["survey", "nps", "email"], ["service", "agent_call", "phone"],
   ],
-  amends: [["sales", "rescue_offer", "email"], ["billing", "service_credit", "email"], ["service", "status_call", "phone"]],
+  amends: [
+    ["sales", "rescue_offer", "email"], ["billing", "service_credit", "email"], ["service", "status_call", "phone"],
+  ],
   money: [["billing", "invoice", "email"], ["billing", "payment_reminder", "sms"], ["billing", "suspension", "letter"]],
 };
 
@@ -49,7 +54,9 @@ export function addCandidate() {
 
 /** The candidates as the API takes them; their ids tell what they are. */
 export function candidates() {
-  return chosen.map(([domain, kind, channel], place) => ({ id: `${place + 1}-${domain}-${kind}`, domain, kind, channel }));
+  return chosen.map(([domain, kind, channel], place) => {
+    return { id: `${place + 1}-${domain}-${kind}`, domain, kind, channel };
+  });
 }
 
 /** A candidate's department, kind and channel in words. */
@@ -69,21 +76,25 @@ function fill(rows) {
 }
 
 function row([domain, kind, channel], place) {
-  const change = (changed) => fill(chosen.map((one, index) => (index === place ? changed : one)));
-  const refocus = (field) => byId("candidates").children[place].querySelector(`[data-field=${field}]`).focus();
-  const choice = (field, group, options, value, changed) =>
-    el(
-      "select",
-      { "aria-label": say(`field.${field}`), "data-field": field, onchange: (event) => (change(changed(event.target.value)), refocus(field)) },
-      options.map((one) => el("option", { value: one, selected: one === value }, name(group, one))),
-    );
+  const change = (field, changed) => {
+    fill(chosen.map((one, index) => (index === place ? changed : one)));
+    byId("candidates").children[place].querySelector(`[data-field=${field}]`).focus();
+  };
   return el(
     "fieldset", {},
     el("legend", { class: "unseen" }, say("candidate", { number: place + 1 })),
-    choice("domain", "domain", Object.keys(KINDS), domain, (to) => [to, KINDS[to][0], channel]),
-    choice("kind", "kind", KINDS[domain], kind, (to) => [domain, to, channel]),
-    choice("channel", "channel", CHANNELS, channel, (to) => [domain, kind, to]),
+    choice("domain", Object.keys(KINDS), domain, (to) => change("domain", [to, KINDS[to][0], channel])),
+    choice("kind", KINDS[domain], kind, (to) => change("kind", [domain, to, channel])),
+    choice("channel", CHANNELS, channel, (to) => change("channel", [domain, kind, to])),
     removal(place),
+  );
+}
+
+function choice(field, options, value, take) {
+  return el(
+    "select",
+    { "aria-label": say(`field.${field}`), "data-field": field, onchange: (event) => take(event.target.value) },
+    options.map((one) => el("option", { value: one, selected: one === value }, name(field, one))),
   );
 }
 
@@ -93,6 +104,6 @@ function removal(place) {
     byId("candidate-add").focus();
   };
   const label = `${say("candidate.remove")}: ${say("candidate", { number: place + 1 })}`;
-  const attributes = { type: "button", class: "quiet remove", "aria-label": label, disabled: chosen.length < 2, onclick: remove };
-  return el("button", attributes, "×");
+  const disabled = chosen.length < 2;
+  return el("button", { type: "button", class: "quiet remove", "aria-label": label, disabled, onclick: remove }, "×");
 }

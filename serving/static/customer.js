@@ -36,7 +36,8 @@ function stageBlock({ customer, stage }) {
 function drivers(found) {
   if (!found.length) return el("p", {}, say("drivers.none"));
   const most = Math.max(...found.map(([, share]) => Math.abs(share)));
-  return el("ol", { class: "drivers" }, found.map(([what, share]) => el("li", {}, feature(what), shareBar(Math.abs(share) / most))));
+  const bar = (share) => shareBar(most ? Math.abs(share) / most : 0);
+  return el("ol", { class: "drivers" }, found.map(([what, share]) => el("li", {}, feature(what), bar(share))));
 }
 
 function factList({ stage, lifecycle, episode, risks, clock }) {
@@ -49,8 +50,8 @@ function factList({ stage, lifecycle, episode, risks, clock }) {
     "risk.relapse": risks.relapse ? el("strong", {}, say("yes")) : say("no"),
     as_of: moment(clock),
   };
-  const pairs = Object.entries(rows).map(([word, value]) => el("div", {}, el("dt", {}, say(word)), el("dd", {}, value)));
-  return el("dl", { class: "facts" }, pairs);
+  const pair = ([word, value]) => el("div", {}, el("dt", {}, say(word)), el("dd", {}, value));
+  return el("dl", { class: "facts" }, Object.entries(rows).map(pair));
 }
 
 function openCases(cases) {
@@ -87,7 +88,8 @@ function recurrences(count) {
 function promised({ eta }) {
   if (!eta) return el("li", { class: "warn" }, say("case.unpromised"));
   const missed = Date.parse(eta) < now();
-  return el("li", { class: missed ? "warn" : null }, sentence(missed ? "case.missed" : "case.promised", { time: moment(eta) }));
+  const told = sentence(missed ? "case.missed" : "case.promised", { time: moment(eta) });
+  return el("li", { class: missed ? "warn" : null }, told);
 }
 
 function owed(obligations) {

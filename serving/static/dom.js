@@ -37,7 +37,7 @@ export function moment(iso) {
   return el("time", { datetime: iso, title: iso }, dateTime(iso), " ", distance(iso));
 }
 
-export function distance(iso) {
+function distance(iso) {
   return el("span", { class: "distance", "data-distance": iso }, `(${fromNow(iso)})`);
 }
 

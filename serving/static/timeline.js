@@ -7,8 +7,9 @@ import { dateTime, has, list, name, now, say } from "./words.js";
 const PAGE = 30;
 // What is told of a signal at a glance, in this order; the rest is behind "data".
 const TOLD = [
-  "domain", "kind", "channel", "direction", "category", "product", "old", "new", "severity", "case", "eta", "resolution_code",
-  "outcome", "instrument", "score", "metric", "value", "amount", "currency", "target", "granted", "reason",
+  "domain", "kind", "channel", "direction", "category", "product", "old", "new", "severity", "case", "eta",
+  "resolution_code", "outcome", "instrument", "score", "metric", "value", "amount", "currency", "target", "granted",
+  "reason",
 ];
 const GROUPS = { domain: "domain", kind: "kind", channel: "channel", owner: "domain" };
 const QUOTED = ["text", "verbatim"];
@@ -71,15 +72,17 @@ function take(items) {
 // Puts every node into its place; those that stand right are not moved, so that focus and open details stay.
 function place() {
   const entries = [...shown.items.values()].sort((one, other) => newestFirst(one.item, other.item));
-  const place = byId("timeline-items");
-  for (const stray of [...place.children].filter((node) => !entries.some((entry) => entry.node === node))) stray.remove();
-  let standing = place.firstElementChild;
-  for (const { node } of entries) {
+  const nodes = entries.map((entry) => entry.node);
+  const home = byId("timeline-items");
+  for (const stray of [...home.children].filter((node) => !nodes.includes(node))) stray.remove();
+  let standing = home.firstElementChild;
+  for (const node of nodes) {
     if (node === standing) standing = standing.nextElementSibling;
-    else place.insertBefore(node, standing);
+    else home.insertBefore(node, standing);
   }
   byId("timeline-older").hidden = shown.next === null;
-  byId("timeline-problem").replaceChildren(...(entries.length ? [] : [el("p", { class: "muted" }, say("timeline.none"))]));
+  const none = nodes.length ? "" : el("p", { class: "muted" }, say("timeline.none"));
+  byId("timeline-problem").replaceChildren(none);
   byId("ribbon").replaceChildren(...ribbon(entries.map((entry) => entry.item)));
 }
 
@@ -105,9 +108,9 @@ function itemNode(item) {
 const TELLERS = { signal: tellSignal, stage: tellStage, obligation: tellObligation, act: tellAct };
 
 function tellSignal({ type, data }) {
-  const told = TOLD.filter((key) => Object.hasOwn(data, key)).map((key) => glance(key, data[key]));
-  const quotes = QUOTED.filter((key) => data[key]).map((key) => el("q", {}, data[key]));
-  return [el("p", {}, el("b", {}, signalName(type)), told.length ? ` · ${told.join(" · ")}` : ""), ...quotes.map((one) => el("p", {}, one))];
+  const told = TOLD.filter((key) => Object.hasOwn(data, key)).map((key) => ` · ${glance(key, data[key])}`);
+  const quotes = QUOTED.filter((key) => data[key]).map((key) => el("p", {}, el("q", {}, data[key])));
+  return [el("p", {}, el("b", {}, signalName(type)), told), quotes];
 }
 
 function signalName(type) {
@@ -124,7 +127,8 @@ function glance(key, value) {
 function tellStage({ data }) {
   const places = { from: stageChip(data.from), to: stageChip(data.to) };
   const cause = data.cause.type === "due" ? say("timeline.due") : signalName(data.cause.type);
-  return el("p", {}, el("b", {}, say("stage")), " ", sentence("timeline.stage", places), " ", el("span", { class: "muted" }, cause));
+  const change = sentence("timeline.stage", places);
+  return el("p", {}, el("b", {}, say("stage")), " ", change, " ", el("span", { class: "muted" }, cause));
 }
 
 function tellObligation({ data }) {
@@ -147,19 +151,23 @@ function details({ type, source, id, data }) {
 function ribbon(items) {
   const changes = items.filter((item) => item.kind === "stage").reverse();
   if (!changes.length) return [];
-  const from = Math.min(...items.map((item) => Date.parse(item.time)));
-  const end = Math.max(now(), ...items.map((item) => Date.parse(item.time)));
-  const starts = [{ stage: changes[0].data.from, at: from }, ...changes.map(({ data }) => ({ stage: data.to, at: Date.parse(data.at) }))];
-  const across = (at) => (1000 * (at - from)) / Math.max(end - from, 1);
-  const bands = starts.map(({ stage, at }, place) => {
-    const until = starts[place + 1]?.at ?? end;
-    const shape = { x: across(at), width: Math.max(across(until) - across(at), 0), y: 0, height: 10, "data-stage": stage };
-    return svg("rect", shape, svg("title", {}, `${name("stage", stage)} · ${dateTime(at)}`));
-  });
-  const places = { from: dateTime(from), to: dateTime(end), stages: list(starts.map(({ stage }) => name("stage", stage)), "and") };
-  const label = say("ribbon", places);
+  const times = items.map((item) => Date.parse(item.time));
+  const from = Math.min(...times);
+  const to = Math.max(now(), ...times);
+  const starts = changes.map(({ data }) => ({ stage: data.to, at: Date.parse(data.at) }));
+  starts.unshift({ stage: changes[0].data.from, at: from });
+  const ends = [...starts.slice(1).map(({ at }) => at), to];
+  const bands = starts.map(({ stage, at }, index) => band(stage, at - from, ends[index] - at, to - from));
+  const stages = list(starts.map(({ stage }) => name("stage", stage)), "and");
+  const label = say("ribbon", { from: dateTime(from), to: dateTime(to), stages });
   return [
     svg("svg", { viewBox: "0 0 1000 10", preserveAspectRatio: "none", role: "img", "aria-label": label }, ...bands),
-    el("p", { class: "muted ends" }, el("span", {}, places.from), el("span", {}, places.to)),
+    el("p", { class: "muted ends" }, el("span", {}, dateTime(from)), el("span", {}, dateTime(to))),
   ];
+}
+
+function band(stage, start, length, whole) {
+  const scale = 1000 / Math.max(whole, 1);
+  const shape = { x: start * scale, width: Math.max(length, 0) * scale, y: 0, height: 10, "data-stage": stage };
+  return svg("rect", shape, svg("title", {}, name("stage", stage)));
 }

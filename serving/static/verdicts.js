@@ -30,31 +30,43 @@ function cautions({ state }, version) {
   const told = [];
   const changed = version !== undefined && state.version !== null && version > state.version;
   if (changed) told.push(say("answer.changed"));
-  if (state.staleness_seconds > STALE_SECONDS) told.push(say("answer.stale", { seconds: number(state.staleness_seconds) }));
-  if (state.degraded.length) told.push(say("answer.degraded", { causes: list(state.degraded.map((one) => name("degraded", one)), "and") }));
+  const seconds = state.staleness_seconds;
+  if (seconds > STALE_SECONDS) told.push(say("answer.stale", { seconds: number(seconds) }));
+  const causes = list(state.degraded.map((one) => name("degraded", one)), "and");
+  if (causes) told.push(say("answer.degraded", { causes }));
   return told.map((text) => el("p", { class: "caution" }, text));
 }
 
 function verdict(one, candidates, choice) {
-  const title = candidateText(candidates.get(one.candidate));
+  const text = (candidate) => candidateText(candidates.get(candidate));
   return el(
     "li", { "data-verdict": one.verdict },
     el(
       "p", { class: "verdict" },
-      el("span", { class: "mark" }, el("span", { "aria-hidden": "true" }, MARKS[one.verdict]), ` ${say(`verdict.${one.verdict}`)}`),
-      " ", el("b", {}, title), choice.includes(one.candidate) ? el("span", { class: "tag" }, say("chosen")) : null,
+      mark(one.verdict), " ", el("b", {}, text(one.candidate)),
+      choice.includes(one.candidate) ? el("span", { class: "tag" }, say("chosen")) : null,
     ),
-    one.reasons.length ? el("ul", { class: "reasons" }, one.reasons.map(reason)) : el("p", { class: "muted" }, say("verdict.free")),
-    one.lost_to ? el("p", {}, say("lost_to", { candidate: candidateText(candidates.get(one.lost_to)) })) : null,
+    reasons(one.reasons),
+    one.lost_to ? el("p", {}, say("lost_to", { candidate: text(one.lost_to) })) : null,
     one.modifications.length ? modifications(one.modifications) : null,
     one.until ? el("p", { class: "until" }, sentence("until", { time: moment(one.until) })) : null,
     one.unless ? unless(one.unless.any) : null,
   );
 }
 
+function mark(word) {
+  return el("span", { class: "mark" }, el("span", { "aria-hidden": "true" }, MARKS[word]), " ", say(`verdict.${word}`));
+}
+
+function reasons(found) {
+  if (!found.length) return el("p", { class: "muted" }, say("verdict.free"));
+  return el("ul", { class: "reasons" }, found.map(reason));
+}
+
 function reason({ source, id, text, facts }) {
   // Who won is told in words of its own.
-  const shown = Object.entries(facts).filter(([fact]) => fact !== "lost_to").map(([fact, value]) => `${factName(fact)}: ${factValue(fact, value)}`);
+  const read = Object.entries(facts).filter(([fact]) => fact !== "lost_to");
+  const shown = read.map(([fact, value]) => `${factName(fact)}: ${factValue(fact, value)}`);
   return el(
     "li", {},
     text, " ", el("span", { class: "source" }, `${name("source", source)} `, el("code", {}, id)),
@@ -63,9 +75,8 @@ function reason({ source, id, text, facts }) {
 }
 
 function modifications(changes) {
-  const told = changes.map(({ set, by }) =>
-    el("li", {}, Object.entries(set).map(([key, value]) => `${key}: ${valueText(value)}`).join(" · "), " ", el("code", {}, by)),
-  );
+  const settings = (set) => Object.entries(set).map(([key, value]) => `${key}: ${valueText(value)}`).join(" · ");
+  const told = changes.map(({ set, by }) => el("li", {}, settings(set), " ", el("code", {}, by)));
   return el("div", { class: "modifications" }, el("p", {}, `${say("modification")}:`), el("ul", {}, told));
 }
 

@@ -120,6 +120,8 @@ class FakeView:
     def at(self, t: int) -> FakeView:
         return dataclasses.replace(self, t=t)
 
+    foresee = at
+
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> FakeFacts:
         return FakeFacts(self.t, self.values, self.anchors, self.moments, about, self.open_cases)
 

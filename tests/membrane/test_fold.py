@@ -175,16 +175,21 @@ def test_lists_are_bounded_by_recency_and_overflow_is_counted() -> None:
     assert state.overflow == (40 - KEPT_CASES) + (50 - KEPT_CONTACTS)
 
 
-@pytest.mark.parametrize(("length", "most"), [(8, MAX_BYTES), (128, 2 * MAX_BYTES)])
-def test_a_record_stays_bounded_whatever_comes(length: int, most: int) -> None:
-    """4 KiB with names as people give them; twice that with 256-byte customers and random names of 128 characters."""
+@pytest.mark.parametrize(
+    ("length", "ids", "words", "pace", "most"),
+    [(8, 12, 4, 4 * HOUR, MAX_BYTES), (128, 200, 200, 40 * MINUTE, 2 * MAX_BYTES)],
+    ids=["busy", "hostile"],
+)
+def test_a_record_stays_bounded_whatever_comes(length: int, ids: int, words: int, pace: int, most: int) -> None:
+    """4 KiB for a very busy customer: a signal every two hours for eight months, a dozen cases and contacts, a few
+    categories and products; twice that for one every 20 minutes with ever new random names of 128 characters."""
     rng = random.Random(7)
-    long = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length)) for _ in range(200)]
+    names = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length)) for _ in range(ids)]
     state, clock = State(), START
     largest = 0
     for number in range(3000):
-        clock += rng.randrange(40 * MINUTE)
-        kind, data = _anything(rng, long)
+        clock += rng.randrange(pace)
+        kind, data = _anything(rng, names, names[:words])
         item = signal(number, kind, clock, data)
         fold(state, item, typed(item), clock)
         if number % 50 == 0:
@@ -193,24 +198,24 @@ def test_a_record_stays_bounded_whatever_comes(length: int, most: int) -> None:
     assert largest <= most
 
 
-def _anything(rng: random.Random, long: list[str]) -> tuple[str, dict[str, object]]:
+def _anything(rng: random.Random, names: list[str], words: list[str]) -> tuple[str, dict[str, object]]:
     channel = rng.choice(("email", "sms", "phone", "push", "app", "chat", "web", "ivr", "letter", "visit", "social"))
     return rng.choice(
         [
             ("message.received", {"channel": channel, "sentiment": rng.uniform(-1, 1)}),
             ("contact.made", {"domain": rng.choice(("sales", "service", "survey", "billing", "legal", "marketing")),
-                              "kind": "upsell", "channel": channel, "contact": rng.choice(long)}),
-            ("case.opened", {"case": rng.choice(long), "category": rng.choice(long), "product": rng.choice(long),
+                              "kind": "upsell", "channel": channel, "contact": rng.choice(names)}),
+            ("case.opened", {"case": rng.choice(names), "category": rng.choice(words), "product": rng.choice(words),
                              "severity": rng.randint(1, 4)}),
-            ("case.reopened", {"case": rng.choice(long)}),
-            ("usage.measured", {"metric": rng.choice(long[:12]), "value": rng.uniform(-1e9, 1e9)}),
+            ("case.reopened", {"case": rng.choice(names)}),
+            ("usage.measured", {"metric": rng.choice(words[:12]), "value": rng.uniform(-1e9, 1e9)}),
             ("consent.changed", {"channel": channel, "domain": rng.choice(("sales", "survey", "legal")),
                                  "granted": rng.random() < 0.5}),
             ("order.placed", {"amount": rng.uniform(0, 1e9)}),
-            ("interaction.ended", {"interaction": rng.choice(long), "channel": channel, "transfers": 3}),
-            ("product.replaced", {"old": rng.choice(long), "new": "n"}),
-            ("survey.answered", {"instrument": "csat", "score": rng.randint(1, 5), "survey": rng.choice(long)}),
-            ("profile.updated", {"segment": rng.choice(long), "language": rng.choice(long),
-                                 "timezone": rng.choice(long)}),
+            ("interaction.ended", {"interaction": rng.choice(names), "channel": channel, "transfers": 3}),
+            ("product.replaced", {"old": rng.choice(words), "new": "n"}),
+            ("survey.answered", {"instrument": "csat", "score": rng.randint(1, 5), "survey": rng.choice(names)}),
+            ("profile.updated", {"segment": rng.choice(words), "language": rng.choice(words),
+                                 "timezone": rng.choice(words)}),
         ]
     )  # fmt: skip

@@ -59,7 +59,9 @@ class Maker:
         outputs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         golden = golden or Golden(tuple(map(tuple, rows.tolist())), tuple(map(tuple, outputs.tolist())))
         ones = (1.0,) * len(FEATURES)
-        weights = Linear(mean=(0.0,) * len(FEATURES), scale=ones, coef=tuple(map(tuple, coef.tolist())))
+        zeros, edge = (0.0,) * len(FEATURES), (1e9,) * len(FEATURES)
+        low, table = tuple(-one for one in edge), tuple(map(tuple, coef.tolist()))
+        weights = Linear(mean=zeros, scale=ones, low=low, high=edge, coef=table)
         fields = {"classes": CLASSES.get(kind, ()), "linear": weights if linear else None, **changes}
         path = self.directory / name
         write_bundle(path, msgspec.structs.replace(BASE, **fields), golden, model or softmax_model(coef))

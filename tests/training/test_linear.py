@@ -53,6 +53,18 @@ def test_weights_of_two_classes_add_up_to_the_logit(examples):
     assert closes - stays + pipeline[-1].intercept_ == pytest.approx(pipeline.decision_function(rows), abs=1e-5)
 
 
+def test_a_value_beyond_what_training_saw_counts_as_its_edge(examples):
+    rows, labels = examples
+    pipeline = linear.fit(rows, labels, 2)
+    session = ort.InferenceSession(linear.to_onnx_bytes(pipeline))
+    beyond = rows[:4].copy()
+    beyond[:, 0] = 1e6
+    edge = beyond.copy()
+    edge[:, 0] = rows[:, 0].max()
+    at_edge, far = (session.run(["probabilities"], {"features": some})[0] for some in (edge, beyond))
+    assert far == pytest.approx(at_edge, abs=1e-6)
+
+
 def test_a_class_without_a_label_or_a_feature_without_a_number_is_refused(examples):
     rows, labels = examples
     with pytest.raises(ValueError, match=r"all 6 classes required, none of \[2, 3, 4, 5\]"):
