@@ -7,7 +7,7 @@ WORKERS ?= 2
 COVERAGE := 95
 DEBIAN_PACKAGES := strace chromium
 
-.PHONY: help install demo test lint faults mutants seed-models system pins clean
+.PHONY: help install demo test lint faults mutants seed-models docs system pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ mutants: install ## mutation tests of the precedence table and the due times: no
 
 seed-models: install ## learn the two seed bundles in models/seed again (about a minute)
 	$(BIN)/python -m training.make_seed
+
+docs: install ## write the generated parts of docs/ again
+	$(BIN)/python -m docs.generate
 
 system: ## install the Debian packages that some tests want (as root)
 	@if dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1; then exit 0; \

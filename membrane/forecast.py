@@ -13,8 +13,9 @@ import msgspec
 
 from membrane.cases import relapse_products
 from membrane.due import deadlines, relapse_moments, tone_moments, turning_points, usage_moments
+from membrane.features import usage_ratio
 from membrane.record import Cause, Metric, Record, State, Tracker
-from membrane.stages import CRISIS, RECOVERING, TONE_HIGH, TONE_LOW, USAGE_HIGH, USAGE_LOW, lifecycle
+from membrane.stages import CRISIS, RECOVERING, TONE_HIGH, TONE_LOW, USAGE_HIGH, USAGE_LOW, lifecycle, week_tone
 from membrane.tiles import MEASURE
 from membrane.times import DAY
 from membrane.tracker import ADVISORY, evaluate
@@ -73,14 +74,36 @@ def copied_tracker(tracker: Tracker) -> Tracker:
 def _candidates(state: State, tracker: Tracker, t: int) -> Iterable[int]:
     if tracker.stage in {CRISIS, RECOVERING}:  # neither deadlines nor windows end them
         return turning_points(state, tracker)
-    found = [*deadlines(state), *turning_points(state, tracker)]
-    if _tone_matters(state, t):
-        found += tone_moments(state)
-    if any(_usage_matters(metric) for metric in state.metrics):
-        found += _while_measured(state)
+    found = [*deadlines(state), *turning_points(state, tracker), *_turning_days(state, t)]
     if relapse_products(state, t):  # a relapse risk can only end by time
         found += relapse_moments(state)
     return found
+
+
+def _turning_days(state: State, t: int) -> Iterator[int]:
+    """The ends of days that take the week's tone or the usage ratio past a limit."""
+    days = tone_moments(state) if _tone_matters(state, t) else []
+    if any(_usage_matters(metric) for metric in state.metrics):
+        days += usage_moments(state)
+    before = _past_limits(state, t)
+    for moment in sorted({moment for moment in days if moment > t}):
+        now = _past_limits(state, moment)
+        if now != before:
+            yield moment
+        before = now
+
+
+def _past_limits(state: State, t: int) -> tuple[bool, bool, bool, bool]:
+    tone, count = week_tone(state, t)
+    ratio = usage_ratio(state, t)
+    told, measured = count >= 2, ratio is not None
+    ratio = ratio or 0.0
+    return (
+        told and tone <= TONE_LOW,
+        told and tone >= TONE_HIGH,
+        measured and ratio <= USAGE_LOW,
+        measured and ratio >= USAGE_HIGH,
+    )
 
 
 def _tone_matters(state: State, t: int) -> bool:
@@ -97,9 +120,3 @@ def _usage_matters(metric: Metric) -> bool:
     means = [total / count for total, count in metric.days.values()]
     low, high = min(means, default=0), max(means, default=0)
     return low <= 0 or high / low >= USAGE_HIGH or low / high <= USAGE_LOW
-
-
-def _while_measured(state: State) -> Iterator[int]:
-    """Moments of usage until no metric has a value of the week any more; then the ratio is unknown for good."""
-    last = max(max(metric.days, default=0) for metric in state.metrics)
-    return (moment for moment in usage_moments(state) if moment <= (last + _WEEK) * DAY)

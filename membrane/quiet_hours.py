@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from membrane.scope import Scope
 from membrane.times import DAY, HOUR
 
-_AHEAD_MS: Final = DAY + 4 * HOUR  # a local day and the greatest clock change
+_AHEAD_MS: Final = 2 * DAY + 4 * HOUR  # two local days and the greatest clock change
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +26,37 @@ class QuietHours:
 
     def holds(self, zone: ZoneInfo, t: int) -> bool:
         """Whether it is quiet at `t` (epoch ms) in that zone."""
-        now = local(zone, t).time()
-        if self.start < self.end:
-            return self.start <= now < self.end
-        return now >= self.start or now < self.end
+        return _quiet(self.start, self.end, local(zone, t).time())
 
     def next_change(self, zone: ZoneInfo, t: int) -> int | None:
         """The first moment after `t` at which quiet begins or ends."""
         quiet = self.holds(zone, t)
-        moments = sorted({moment for moment in self._edges(zone, t) if moment > t})
-        return next((moment for moment in moments if self.holds(zone, moment) != quiet), None)
+        changes = _states(self.start, self.end, zone, local(zone, t).date())
+        return next((moment for moment, then in changes if moment > t and then != quiet), None)
 
-    def _edges(self, zone: ZoneInfo, t: int) -> Iterator[int]:
-        """Both ends today and tomorrow, in both folds of a repeated hour, and a clock change itself."""
-        change = clock_change(zone, t, t + _AHEAD_MS)
-        if change is not None:
-            yield change
-        today = local(zone, t).date()
-        for day in (today, today + timedelta(days=1)):
-            for edge in (self.start, self.end):
-                for fold in (0, 1):
-                    yield round(datetime.combine(day, edge, zone).replace(fold=fold).timestamp() * 1000)
+
+def _quiet(start: time, end: time, now: time) -> bool:
+    if start < end:
+        return start <= now < end
+    return now >= start or now < end
+
+
+@lru_cache(maxsize=4096)  # a day of a zone is asked for again and again
+def _states(start: time, end: time, zone: ZoneInfo, day: date) -> tuple[tuple[int, bool], ...]:
+    """Whether it is quiet from each moment on at which that may change: both ends on that day and the next, in both
+    folds of a repeated hour, and a clock change itself."""
+    edges = [
+        datetime.combine(on, edge, zone).replace(fold=fold).timestamp()
+        for on in (day, day + timedelta(days=1))
+        for edge in (start, end)
+        for fold in (0, 1)
+    ]
+    moments = {round(seconds * 1000) for seconds in edges}
+    midnight = round(datetime.combine(day, time(), zone).timestamp() * 1000)
+    change = clock_change(zone, midnight - HOUR, midnight + _AHEAD_MS)
+    if change is not None:
+        moments.add(change)
+    return tuple((moment, _quiet(start, end, local(zone, moment).time())) for moment in sorted(moments))
 
 
 def local(zone: ZoneInfo, t: int) -> datetime:

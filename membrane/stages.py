@@ -171,7 +171,7 @@ def _strained(state: State, t: int, waiting: Collection[int]) -> list[tuple[str,
         most = max(most, recurrences(state, case))
     if most >= STRAINED_RECURRENCES:
         drivers.append(("recurrences_30d", float(most)))
-    mean, count = _week_tone(state, t)
+    mean, count = week_tone(state, t)
     if count >= 2 and mean <= TONE_LOW:
         drivers.append(("tone_mean_7d", mean))
     if state.low_csat_at and state.low_csat_at > t - LOW_CSAT_FOR:
@@ -179,7 +179,8 @@ def _strained(state: State, t: int, waiting: Collection[int]) -> list[tuple[str,
     return drivers
 
 
-def _week_tone(state: State, t: int) -> tuple[float, int]:
+def week_tone(state: State, t: int) -> tuple[float, int]:
+    """The mean tone of the messages of 7 days, and how many there were."""
     count = total(state, t, "7d", "tone_count")
     return (total(state, t, "7d", "tone_sum") / count / 10_000 if count else 0.0), count
 
@@ -204,7 +205,7 @@ def _thriving(state: State, t: int) -> list[tuple[str, float]]:
     drivers: list[tuple[str, float]] = []
     if state.nps and state.nps[1] >= NPS_HIGH and state.nps[0] > t - NPS_FOR:
         drivers.append(("nps_last", state.nps[1] / 100))
-    mean, count = _week_tone(state, t)
+    mean, count = week_tone(state, t)
     if count >= 2 and mean >= TONE_HIGH:
         drivers.append(("tone_mean_7d", mean))
     ratio = usage_ratio(state, t)

@@ -16,7 +16,11 @@ Progress = Callable[[int, int], None]
 """(records applied so far, records in the log)"""
 
 
-def rebuild(data: Path, progress: Progress = lambda done, total: None, *, batch: int = BATCH) -> int:
+def _silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def rebuild(data: Path, progress: Progress = _silent, *, batch: int = BATCH) -> int:
     """Empties the records of every partition and applies the log from its start; how many log records there were.
 
     The stream must be stopped: AnotherWriter if it is not. StoreRefused, StoreUnavailable as the stores say. If it is

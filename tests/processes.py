@@ -223,7 +223,7 @@ def wait_applied(data: Path, seconds: float = DEADLINE_SECONDS * 5) -> None:
     wait_until(is_applied, "the log applied", seconds, every=0.02)
 
 
-def event(number: object, kind: str, customer: str, time_text: str, **data: Any) -> dict[str, Any]:
+def event(number: object, kind: str, customer: str, time_text: str, /, **data: Any) -> dict[str, Any]:
     """A CloudEvent."""
     return {
         "specversion": "1.0",

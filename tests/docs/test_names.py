@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -117,7 +117,7 @@ def test_every_choice_of_an_answer_is_described():
         for name in kind.__struct_encode_fields__
     }
     choices = {
-        word for hint in DecisionRequest.__annotations__.values() for word in get_args(hint) if isinstance(word, str)
+        word for hint in get_type_hints(DecisionRequest).values() for word in get_args(hint) if isinstance(word, str)
     }
     assert (fields | choices) - code_words("decisions-api.md") == set()
 

@@ -17,16 +17,17 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class MadeLog:
-    """A log that no stream has seen, the file it was made from, and the digest after a run without faults."""
+    """A log that no stream has seen, the file it was made from; the same log after a run without faults, its digest."""
 
     data: Path
+    applied: Path
     file: Path
     signals: int
     digest: dict[str, Any]
 
-    def copy(self, to: Path) -> Path:
-        """A directory of one's own with the same log."""
-        shutil.copytree(self.data, to)
+    def copy(self, to: Path, *, applied: bool = False) -> Path:
+        """A directory of one's own with the same log, with the records of the run where wanted."""
+        shutil.copytree(self.applied if applied else self.data, to)
         return to
 
 
@@ -76,11 +77,11 @@ def made_log(
             file = simulated(signals)
             counts = run_json("replay", file, "--data", folder / "log", "--clock", "signals", seconds=600)
             assert counts["accepted"] == signals
-            shutil.copytree(folder / "log", folder / "clean")
-            with stream(folder / "clean", "--runner", "plain") as clean:
-                clean.wait_applied()
-                assert clean.stop() == 0
-            made[signals] = MadeLog(folder / "log", file, signals, digest(folder / "clean"))
+            shutil.copytree(folder / "log", folder / "applied")
+            with stream(folder / "applied", "--runner", "plain") as running:
+                running.wait_applied()
+                assert running.stop() == 0
+            made[signals] = MadeLog(folder / "log", folder / "applied", file, signals, digest(folder / "applied"))
         return made[signals]
 
     return make

@@ -19,7 +19,7 @@ from tests.faults.sizes import short_and_full
 from tests.processes import ROOT, environment, offsets
 
 SEED = 20261123
-SIGNALS = 5_000
+SIGNALS = 3_000
 # Applies partition 0 of the log of argv[1]; dies at the argv[3]-th passing of the point argv[2], and prints the digest
 # after each commit until then.
 DYING_STREAM = """

@@ -46,7 +46,7 @@ SHARES = {
 
 
 @pytest.mark.parametrize("engine", SHARES)
-@pytest.mark.parametrize(("signals", "kills"), [(5_000, 3), pytest.param(100_000, 20, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(("signals", "kills"), [(3_000, 3), pytest.param(100_000, 20, marks=pytest.mark.faults)])
 def test_killing_the_stream_anywhere_changes_nothing(
     tmp_path: Path, made_log: Callable[[int], MadeLog], tell: Tell, engine: str, signals: int, kills: int
 ) -> None:
@@ -188,7 +188,7 @@ def _waiting_effects(data: Path, *, distinct: bool = False) -> int:
 def test_a_stream_that_is_rebuilt_beside_a_running_one_is_refused(
     tmp_path: Path, made_log: Callable[[int], MadeLog]
 ) -> None:
-    made = made_log(5_000)
+    made = made_log(3_000)
     data = made.copy(tmp_path / "data")
     with stream(data, "--runner", "plain") as running:
         wait_until(lambda: applied(data) > 0, "the first commit")

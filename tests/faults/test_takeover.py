@@ -17,7 +17,7 @@ from tests.faults.sizes import short_and_full
 from tests.processes import applied, digest, run, stream, up, wait_until
 
 SEED = 20261123
-SIGNALS = 5_000
+SIGNALS = 3_000
 
 
 def test_a_second_writer_is_told_so_within_a_second(tmp_path: Path, tell: Tell) -> None:

@@ -216,7 +216,9 @@ def test_cases_are_kept_by_recency_within_their_number_and_their_bytes() -> None
 
 
 def test_a_name_changed_later_counts_as_bytes_too() -> None:
-    renamed = [("case.updated", START + n, {"case": f"C{n}", "category": "x" * 128, "product": "y" * 128}) for n in range(9)]
+    renamed = [
+        ("case.updated", START + n, {"case": f"C{n}", "category": "x" * 128, "product": "y" * 128}) for n in range(9)
+    ]
     state = told(*(opened(f"C{n}", START) for n in range(9)), *renamed)
     assert len(state.cases) < 9
 

@@ -100,7 +100,11 @@ def test_contacts_count_by_channel_and_by_domain_and_answers_by_what_they_say() 
     state = told(("contact.made", START, MADE), answered(START, "converted"), answered(START, "complained"))
     sums = {name: total(state, START, "30d", name) for name in ("out", "out_sms", "out_marketing", "out_email")}
     assert sums == {"out": 1, "out_sms": 1, "out_marketing": 1, "out_email": 0}
-    assert [total(state, START, "30d", name) for name in ("answers_positive", "answers_ignored", "opt_outs")] == [1, 0, 1]
+    assert [total(state, START, "30d", name) for name in ("answers_positive", "answers_ignored", "opt_outs")] == [
+        1,
+        0,
+        1,
+    ]
 
 
 def test_a_service_contact_is_remembered_by_its_latest_time() -> None:

@@ -134,9 +134,7 @@ def test_the_risk_of_churn_is_a_probability_and_zero_when_unknown(churn: int, va
 @pytest.mark.parametrize(
     ("channels", "value"), [(None, True), (([CHANNEL_INDEX["sms"]], START), False), (([0, 1], START), True)]
 )
-def test_everybody_has_email_until_we_know_their_channels(
-    channels: tuple[list[int], int] | None, value: bool
-) -> None:
+def test_everybody_has_email_until_we_know_their_channels(channels: tuple[list[int], int] | None, value: bool) -> None:
     assert of_state(profile=Profile(channels=channels)).get("profile.has_email") is value
 
 
@@ -245,7 +243,9 @@ UNTIMED = [fact.name for fact in FACTS if fact.timed == "no"]
 
 @given(signals(max_size=20), st.integers(0, 120 * DAY), st.floats(0, 1))
 @settings(max_examples=60)
-def test_no_fact_changes_by_time_before_the_moment_it_names(stream: list[StoredSignal], wait: int, share: float) -> None:
+def test_no_fact_changes_by_time_before_the_moment_it_names(
+    stream: list[StoredSignal], wait: int, share: float
+) -> None:
     customer = Customer()
     for item in stream:
         customer.hear(item)

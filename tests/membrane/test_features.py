@@ -182,9 +182,7 @@ def test_every_feature_says_its_unit_window_and_measure() -> None:
 
 
 @pytest.mark.parametrize("change", ["name", "unit", "window", "measure"])
-def test_any_other_word_in_the_registry_gives_another_fingerprint(
-    change: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_any_other_word_in_the_registry_gives_another_fingerprint(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = fingerprint()
     other = dataclasses.replace(REGISTRY[-1], **{change: "other"})
     monkeypatch.setattr("membrane.features.REGISTRY", (*REGISTRY[:-1], other))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from membrane.signals import StoredSignal, typed
 from membrane.stages import dormant_from
 from membrane.times import DAY, HOUR, MINUTE
 from membrane.tracker import start
+from membrane.vocabulary import channel_index
 from tests.membrane import naive
 from tests.strategies import START, signal, signals
 
@@ -160,6 +162,35 @@ def test_an_unsubscribed_answer_opts_out_of_the_channel_and_domain_of_its_contac
     for stream in ([made, answered], [answered, made]):
         state, _ = folded(stream)
         assert list(state.consents.values()) == [(START + HOUR, False)]
+
+
+def test_each_part_of_a_profile_is_the_latest_word_on_it() -> None:
+    first = {"channels": ["sms", "email", "sms"], "preferred_channel": "email", "vulnerable": True, "language": "es"}
+    words = [
+        signal(1, "profile.updated", START, first),
+        signal(2, "profile.updated", START + 1, {"preferred_channel": "carrier-pigeon", "vulnerable": False}),
+        signal(3, "account.opened", START + 2, {"language": "en", "timezone": "UTC"}),
+    ]
+    for order in permutations(words):
+        profile = folded(list(order))[0].profile
+        assert profile.channels == ([channel_index("email"), channel_index("sms")], START)
+        assert profile.preferred_channel == (channel_index("other"), START + 1)
+        assert (profile.vulnerable, profile.language) == ((False, START + 1), ("en", START + 2))
+
+
+def test_the_latest_ends_of_interactions_and_touchpoints_are_kept() -> None:
+    stream = [
+        signal(n, "interaction.ended", START + n, {"interaction": f"i{n}", "channel": "phone", "touchpoint": "support"})
+        for n in range(12)
+    ]
+    state, _ = folded(stream)
+    kept = {f"i{n}": START + n for n in range(5, 12)}
+    assert state.ended == kept | {"touchpoint:support": START + 11}
+
+
+def test_credits_are_counted_for_life_and_by_window() -> None:
+    state, clock = folded([signal(n, "credit.given", START + n * 20 * DAY, {"kind": "refund"}) for n in range(3)])
+    assert (state.credits, features(state, clock)[FEATURE_NAMES.index("credits_30d")]) == (3, 2)
 
 
 def test_lists_are_bounded_by_recency_and_overflow_is_counted() -> None:

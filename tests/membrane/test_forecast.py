@@ -66,6 +66,71 @@ def test_it_is_so_with_a_model_too(items, weights, churn):
     assert by_the_forecast(view) == by_the_engine(view)
 
 
+def happy(customer):
+    customer.tell("survey.answered", START, instrument="nps", score=10)
+    for day in range(3):
+        customer.tell("message.received", START + day * DAY, channel="chat", sentiment=0.9)
+
+
+def cross(customer):
+    for day in range(3):
+        customer.tell("message.received", START + day * DAY, channel="chat", sentiment=-0.6)
+
+
+def using_less(customer):
+    for day, value in ((0, 100), (20, 10), (24, 10), (26, 20)):
+        customer.tell("usage.measured", START + day * DAY, metric="m", value=value)
+
+
+def using_more(customer):
+    customer.tell("survey.answered", START, instrument="nps", score=10)
+    for day, value in ((0, 100), (1, 100), (20, 150), (26, 160)):
+        customer.tell("usage.measured", START + day * DAY, metric="m", value=value)
+
+
+def relapsing(customer):
+    for day in range(3):
+        opened = START + day * DAY
+        customer.tell("case.opened", opened, case=f"A{day}", category="net", severity=3, product="T1")
+        customer.tell("case.resolved", opened + HOUR, case=f"A{day}", resolution_code="fixed")
+
+
+@pytest.mark.parametrize(
+    ("happens", "stage"),
+    [
+        (happy, "thriving"),
+        (cross, "strained"),
+        (using_less, "at_risk"),
+        (using_more, "thriving"),
+        (relapsing, "at_risk"),
+    ],
+)
+def test_what_windows_made_true_they_make_untrue_again(happens, stage):
+    customer = Customer(RULES)
+    customer.tell("account.opened", START - 400 * DAY)
+    happens(customer)
+    view = told(customer, [])
+    assert shown(view)[0] == stage
+    assert "steady" in [now[0] for _, now in by_the_engine(view)]
+    assert by_the_forecast(view) == by_the_engine(view)
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from("mn"), st.integers(0, 100)), max_size=8),
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from([-0.9, -0.3, 0.0, 0.4, 0.9])), max_size=5),
+)
+def test_it_is_so_for_days_of_usage_and_messages(measured, messages):
+    customer = Customer(RULES)
+    customer.tell("account.opened", START - 400 * DAY)
+    for day, metric, value in measured:
+        customer.tell("usage.measured", START + day * DAY, metric=metric, value=value)
+    for day, sentiment in messages:
+        customer.tell("message.received", START + day * DAY, channel="chat", sentiment=sentiment)
+    view = told(customer, [])
+    assert by_the_forecast(view) == by_the_engine(view)
+
+
 def test_a_crisis_whose_case_is_open_has_no_end_by_time():
     customer = Customer(RULES)
     customer.tell("account.opened", START - 400 * DAY)

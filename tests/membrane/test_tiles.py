@@ -25,7 +25,9 @@ def counted(times: list[int], *measures: int) -> State:
 
 
 @given(moments, st.integers(0, 40 * DAY), st.sampled_from(sorted(WINDOWS)))
-def test_a_window_is_the_tiles_that_begin_after_its_start_rounded_down(times: list[int], wait: int, window: str) -> None:
+def test_a_window_is_the_tiles_that_begin_after_its_start_rounded_down(
+    times: list[int], wait: int, window: str
+) -> None:
     t = max(times) + wait
     level, count = WINDOWS[window]
     size = LEVELS[level][0]

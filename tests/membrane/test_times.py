@@ -62,7 +62,7 @@ def test_times_are_epoch_milliseconds(text: str, t: int) -> None:
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not a|must be in|out of range"):
+    with pytest.raises(ValueError, match=r"not a|must be in|out of range"):
         parse_time(text)
 
 

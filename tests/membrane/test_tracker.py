@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -91,7 +92,7 @@ def test_repeating_a_score_tends_to_it_and_never_passes_it(
         after = [p / MILLION for p in tracker.probabilities]
         for stage in range(1, 6):
             odds = [math.log(max(p[stage], 1e-6) / max(p[0], 1e-6)) for p in (before, after, score)]
-            slack = 2e-6 / min(min(after), min(score)) + 1e-6
+            slack = 2e-6 / min(*after, *score) + 1e-6
             assert min(odds[0], odds[2]) - slack <= odds[1] <= max(odds[0], odds[2]) + slack
 
 
@@ -215,7 +216,7 @@ def test_history_goes_forward_along_the_published_graph(stream: list[StoredSigna
         history += customer.tick(customer.record.clock + wait)
     changes = [one.what for one in history if one.kind == "stage"]
     assert all(change.after in ALLOWED_MOVES[change.before] for change in changes)
-    for earlier, later in zip(changes, changes[1:], strict=False):
+    for earlier, later in pairwise(changes):
         assert later.before == earlier.after
         assert later.at >= earlier.at
     if changes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -61,9 +62,7 @@ def logs(draw: st.DrawFn) -> MemoryLog:
 @pytest.mark.parametrize("scorer", [None, LinearScorer()], ids=["rules", "model"])
 @given(log=logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=12))
 @settings(max_examples=60)
-def test_law_1_the_cut_into_batches_does_not_show(
-    scorer: DrivenScorer | None, log: MemoryLog, cuts: list[int]
-) -> None:
+def test_law_1_the_cut_into_batches_does_not_show(scorer: DrivenScorer | None, log: MemoryLog, cuts: list[int]) -> None:
     whole = run(log, [len(log.records)], scorer)
     for sizes in ([1], [2], [7], [256], cuts):
         other = run(log, sizes, scorer)
@@ -128,7 +127,7 @@ def test_law_2_history_is_append_only(log: MemoryLog) -> None:
             changes.setdefault(told["customer"], []).append((at, told["from"], told["to"]))
     for history in changes.values():
         assert [at for at, _, _ in history] == sorted(at for at, _, _ in history)
-        assert all(later[1] == earlier[2] for earlier, later in zip(history, history[1:], strict=False))
+        assert all(later[1] == earlier[2] for earlier, later in pairwise(history))
 
 
 def fifth_report(log: MemoryLog) -> int:
@@ -164,7 +163,9 @@ def test_law_4_a_due_time_that_a_late_signal_sets_waits_for_the_next_tick() -> N
     healed = MemoryLog()
     healed.records = list(log.records)
     healed.signal(signal(2, "case.resolved", START + HOUR, {"case": "C"}, customer="shop"))
-    healed.signal(signal(3, "message.received", START + 2 * HOUR, {"channel": "chat", "sentiment": 0.9}, customer="shop"))
+    healed.signal(
+        signal(3, "message.received", START + 2 * HOUR, {"channel": "chat", "sentiment": 0.9}, customer="shop")
+    )
     for tail, expected in ((log, True), (healed, False)):
         tail.tick(START + 101 * HOUR)
         assert ("free_service" in _owed(run(tail, [1]))) is expected

@@ -1,0 +1,144 @@
+"""The steps of a partition: acts, revisions that cannot be loaded, and what is set aside without a fuss."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from membrane.errors import InvalidBundle, InvalidPrinciples
+from membrane.ports import RecordKind
+from membrane.principles import PrincipleSet
+from membrane.record import MET, OPEN, WAIVED, decode
+from membrane.settings import TenantSettings
+from stream.block import Block, decode_block
+from stream.infer import DrivenScorer
+from stream.meta import read_meta
+from stream.steps import PartitionSteps
+from tests.fakes import MemoryLog, MemoryStore, OneLibrary
+from tests.strategies import START, signal
+
+SEVERE = {"case": "A", "category": "net", "severity": 1}
+
+
+class PickyLibrary(OneLibrary):
+    """Cannot load digests of b."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        if digest.startswith("b"):
+            raise InvalidPrinciples([])
+        return super().principles(digest)
+
+    def scorer(self, stage: str | None, churn: str | None) -> DrivenScorer:
+        if stage is not None and stage.startswith("b"):
+            raise InvalidBundle("missing")
+        return super().scorer(stage, churn)
+
+
+class Bench:
+    """Steps over a memory store; `go` applies what was added to the log since."""
+
+    def __init__(self) -> None:
+        self.log, self.store = MemoryLog(), MemoryStore()
+        self.steps = PartitionSteps(0, self.store, PickyLibrary(), TenantSettings())
+
+    def go(self) -> None:
+        first = self.steps.next_offset
+        block = Block(0, first, self.log.records[first:], at_end=True)
+        self.steps.write(self.steps.apply(decode_block(block), START))
+
+    def owed(self) -> dict[str, int]:
+        record = decode(self.store.records["default", "c-1"])
+        return {one.kind: one.state for one in record.obligations}
+
+
+@pytest.fixture
+def bench() -> Bench:
+    made = Bench()
+    made.log.revision("principles", "a" * 64)
+    made.log.signal(signal(1, "case.opened", START, SEVERE))
+    made.go()
+    assert made.owed() == {"promised_time": OPEN}
+    return made
+
+
+@pytest.mark.parametrize(("word", "state"), [("meet", MET), ("waive", WAIVED)])
+def test_an_act_closes_what_is_owed(word: str, state: int, bench: Bench) -> None:
+    (obligation,) = bench.store.obligations
+    bench.log.act(word, "c-1", obligation, START + 1)
+    bench.go()
+    assert bench.owed() == {"promised_time": state}
+    assert bench.store.obligations[obligation][0] in {"met", "waived"}
+
+
+@pytest.mark.parametrize(("word", "customer"), [("meet", "c-1"), ("meet", "stranger"), ("ponder", "c-1")])
+def test_an_act_about_nothing_that_is_owed_is_dropped(word: str, customer: str, bench: Bench) -> None:
+    known = next(iter(bench.store.obligations))
+    bench.log.act(word, customer, known if word == "ponder" else "0" * 16, START + 1)
+    bench.go()
+    assert [lost.reason for lost in bench.steps.dropped] == ["act: the obligation is unknown or closed"]
+    assert bench.owed() == {"promised_time": OPEN}
+
+
+def test_a_revision_that_cannot_be_loaded_leaves_the_last_good_one_in_force(bench: Bench) -> None:
+    good = bench.steps.rules.principles
+    bench.log.revision("principles", "b" * 64)
+    bench.log.revision("stage_model", "b" * 64)
+    bench.go()
+    assert bench.steps.rules.principles is good
+    assert read_meta(bench.store.body).unreadable == ["principles", "models"]
+    bench.log.revision("stage_model", "a" * 64)
+    bench.log.revision("principles", "a" * 64)
+    bench.go()
+    assert read_meta(bench.store.body).unreadable == []
+
+
+def test_a_start_without_principles_that_can_be_loaded_owes_nothing_and_goes_on() -> None:
+    bench = Bench()
+    bench.log.revision("principles", "b" * 64)
+    bench.log.signal(signal(1, "case.opened", START, SEVERE))
+    bench.go()
+    assert bench.steps.rules.principles is None
+    assert bench.owed() == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (RecordKind.TICK, b"{}"),
+        (RecordKind.TICK, b"\xff"),
+        (RecordKind.REVISION, b"[]"),
+        (RecordKind.ACT, b'{"act": 5}'),
+        (RecordKind.ERASE, b"{}"),
+        (RecordKind.SIGNAL, b"{}"),
+        (RecordKind.SIGNAL, b"\xff"),
+    ],
+)
+def test_what_cannot_be_read_is_dropped_and_the_rest_goes_on(kind: RecordKind, body: bytes, bench: Bench) -> None:
+    bench.log.add(kind, body, "default", "c-1")
+    bench.log.signal(signal(2, "order.placed", START, {}))
+    bench.go()
+    assert [lost.offset for lost in bench.steps.dropped] == [2]
+    assert decode(bench.store.records["default", "c-1"]).state.orders == 1
+
+
+def test_what_was_set_aside_is_skipped(bench: Bench) -> None:
+    bench.log.signal(signal(2, "order.placed", START, {}))
+    bench.log.signal(signal(3, "order.placed", START, {}))
+    bench.steps.skipped = frozenset({2})
+    bench.go()
+    assert decode(bench.store.records["default", "c-1"]).state.orders == 1
+    assert (bench.store.next_offset, bench.steps.dropped) == (4, [])
+
+
+def test_a_commit_that_was_not_written_changes_nothing(bench: Bench) -> None:
+    before = (bench.steps.next_offset, bench.steps.meta, dict(bench.store.records))
+    bench.log.signal(signal(2, "order.placed", START, {}))
+    bench.steps.apply(decode_block(Block(0, 2, bench.log.records[2:], at_end=True)), START)
+    assert (bench.steps.next_offset, bench.steps.meta, bench.store.records) == before
+
+
+def test_only_the_moment_at_which_the_end_was_seen_comes_from_the_wall_clock(bench: Bench) -> None:
+    body = msgspec.json.decode(bench.store.body)
+    block = Block(0, 2, (), at_end=True)
+    bench.steps.write(bench.steps.apply(decode_block(block), START + 5))
+    assert msgspec.json.decode(bench.store.body) == body | {"seen_end_ms": START + 5}
