@@ -60,23 +60,22 @@ def _add_services(commands: Commands) -> None:
         _data(parser)
         parser.option("--partitions", whole(1, 256), "partitions of the log, fixed when DATA is made", metavar="N")
         parser.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
-    for parser in (up, serve):
-        _api_options(parser)
-    for parser in (up, stream):
-        parser.option("--runner", one_of("bytewax", "plain"), "what drives the stream", default="bytewax")
-        parser.option("--batch", whole(1, 100_000), "most signals in one commit", default=512, metavar="N")
-    up.option("--go-live", moment, "signals before TIME build state but cause nothing", metavar="TIME")
+        _service_options(parser)
     stream.switch("--takeover", "take over from a writer that hangs")
     stream.option("--share", share, "which share of the partitions is ours, of how many", default="0/1", metavar="I/N")
 
 
-def _api_options(parser: CommandParser) -> None:
+def _service_options(parser: CommandParser) -> None:
+    """The same for all three, so that one environment fits them; each heeds what concerns it."""
     parser.option("--host", _NAMED, "address to listen on", default="127.0.0.1")
     parser.option("--port", whole(0, 65535), "port to listen on; 0 picks a free one", default=DEFAULT_PORT, metavar="N")
     parser.option("--clock", one_of("wall", "signals"), "what moves time", default="wall")
     parser.option("--principles", path, "principle file to put in force", metavar="FILE")
     parser.option("--models", path, "folder of model bundles to put in force", metavar="DIR")
     parser.option("--keys", path, "keys file; without one only loopback is served", metavar="FILE")
+    parser.option("--runner", one_of("bytewax", "plain"), "what drives the stream", default="bytewax")
+    parser.option("--batch", whole(1, 100_000), "most signals in one commit", default=512, metavar="N")
+    parser.option("--go-live", moment, "signals before TIME build state but cause nothing", metavar="TIME")
 
 
 def _add_signals(commands: Commands) -> None:

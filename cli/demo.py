@@ -56,7 +56,7 @@ def demo(args: argparse.Namespace) -> int:
         if args.json:
             print_json({"steps": len(STEPS), "faults": faults, "seconds": round(seconds, 1), "url": service.url})
         if not args.once:
-            teller.stays(service.url)
+            teller.stays(f"{service.url}/?customer={SHOP}")
             service.process.wait()
     return FAILED if faults else DONE
 

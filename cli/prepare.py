@@ -5,7 +5,9 @@ A set that cannot be put in force ends the first start; later the last good one 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,18 +16,20 @@ from typing import Final
 import msgspec
 
 import models
-from membrane.errors import InvalidBundle, InvalidPrinciples, UsageError
+from membrane.errors import AnotherWriter, InvalidBundle, InvalidPrinciples, UsageError
 from membrane.ports import RecordKind
 from membrane.times import format_time
 from models.bundle import MANIFEST, Bundle, read_bundle
 from storage.directory import DataDir
 from storage.documents import MAX_BYTES
+from storage.lock import dir_lock
 from storage.log import SignalLog
 from storage.principles import PrincipleFiles
 
 SEED_BUNDLES: Final = Path(models.__file__).parent / "seed"
 _PRINCIPLES: Final = "principles"
 _SETTINGS: Final = "settings"
+PATIENCE_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +48,25 @@ def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:
     Raises UsageError, StoreRefused, StoreUnavailable; InvalidPrinciples or InvalidBundle when nothing is in force yet.
     """
     directory = DataDir.open(data, wishes.partitions)
-    log = SignalLog(directory)
-    try:
+    with _one_at_a_time(data), closing(SignalLog(directory)) as log:
         warnings = [*_put_principles(wishes.principles, log, directory, now_ms)]
         warnings += _put_models(wishes.models, log, directory, now_ms)
         if wishes.go_live is not None:
             _put_go_live(wishes.go_live, log, now_ms)
-    finally:
-        log.close()
     return warnings
+
+
+@contextmanager
+def _one_at_a_time(data: Path) -> Iterator[None]:
+    """`serve` and `stream` may be started at once, and either may find an empty directory."""
+    lock = dir_lock(data, "prepare")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not lock.acquire_if_free():
+        if time.monotonic() > deadline:
+            raise AnotherWriter(f"{data}: {lock.holder()} has been preparing it for {PATIENCE_SECONDS:g} s")
+        time.sleep(0.05)
+    with lock:
+        yield
 
 
 def read_principle_file(path: Path) -> bytes:

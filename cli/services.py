@@ -33,13 +33,7 @@ def up(args: argparse.Namespace) -> int:
     leave_on_sigterm()
     run = args.data / "run"
     with only_one(args.data), pid_file(run / "up.pid"):
-        from cli.prepare import Wishes, prepare
-
-        wishes = Wishes(
-            partitions=args.partitions, principles=args.principles, models=args.models, go_live=args.go_live
-        )
-        for warning in prepare(args.data, wishes, wall_ms()):
-            complain(warning)
+        _prepare(args)
         port = args.port or free_port(args.host)
         url = f"http://{_address(args.host)}:{port}"
         (run / URL_FILE).write_text(url, encoding="ascii")
@@ -60,6 +54,8 @@ def up(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     """The decision API."""
     leave_on_sigterm()
+    if args.parent_pid is None:
+        _prepare(args)
     from serving.config import ServeConfig
     from serving.problems import Problem
     from serving.run import serve as run_api
@@ -90,6 +86,11 @@ def stream(args: argparse.Namespace) -> int:
     from stream.runner import StreamConfig, run_stream
 
     path = args.data / "run" / "stream.pid"
+
+    def ready() -> None:
+        if args.parent_pid is None:
+            _prepare(args)
+
     # A second writer, about to be refused, leaves the pid of the first one; so does a child, whose pid `up` writes.
     ours = args.parent_pid is None and (args.takeover or read_pid(path) is None)
     with pid_file(path) if ours else nullcontext():
@@ -101,8 +102,18 @@ def stream(args: argparse.Namespace) -> int:
                 takeover=args.takeover,
                 share=args.share,
                 partitions=args.partitions,
+                prepare=ready,
             )
         )
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    """An empty directory gets what we ship; what is asked for is put in force, or a warning says why not."""
+    from cli.prepare import Wishes, prepare
+
+    wishes = Wishes(partitions=args.partitions, principles=args.principles, models=args.models, go_live=args.go_live)
+    for warning in prepare(args.data, wishes, wall_ms()):
+        complain(warning)
 
 
 @contextmanager

@@ -223,7 +223,6 @@ def money_kinds() -> str:
 def tenant_settings() -> str:
     """The settings of a tenant with the values in force."""
     values = msgspec.structs.asdict(TenantSettings())
-    values["problem_ends_after_ms"] = format_duration(values["problem_ends_after_ms"])
     values["billing_categories"] = ", ".join(values["billing_categories"])
     return table(("setting", "value"), ((code(name), code(value)) for name, value in values.items()))
 

@@ -116,8 +116,9 @@ def _ended_at(candidate: d.Candidate, record: Record | None) -> int | None:
         return parse_time(about.at)
     if record is None:
         return None
-    if about.interaction in record.state.ended:
-        return record.state.ended[about.interaction]
+    for name in (about.interaction, f"touchpoint:{about.touchpoint}"):
+        if name in record.state.ended:
+            return record.state.ended[name]
     return next((one.resolved_at for one in record.state.cases if one.case == about.case and one.resolved_at), None)
 
 

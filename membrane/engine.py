@@ -19,10 +19,9 @@ from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
 from membrane.settings import TenantSettings
 from membrane.signals import Data, StoredSignal
-from membrane.tracker import ADVISORY, Score, StageChange, episode_ends, estimate, evaluate, start
+from membrane.tracker import ADVISORY, DUE, Score, StageChange, episode_ends, estimate, evaluate, start
 
 KEPT_OVERDUE: Final = 16
-DUE: Final = "due"
 
 
 @dataclass(frozen=True, slots=True)

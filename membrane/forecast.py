@@ -81,12 +81,15 @@ def _candidates(state: State, tracker: Tracker, t: int) -> Iterable[int]:
 
 
 def _turning_days(state: State, t: int) -> Iterator[int]:
-    """The ends of days that take the week's tone or the usage ratio past a limit."""
+    """The ends of days that take the week's tone or the usage ratio past a limit; in a week both are unknown."""
     days = tone_moments(state) if _tone_matters(state, t) else []
     if any(_usage_matters(metric) for metric in state.metrics):
         days += usage_moments(state)
+    if not days:
+        return
     before = _past_limits(state, t)
-    for moment in sorted({moment for moment in days if moment > t}):
+    last = (t // DAY + _WEEK) * DAY
+    for moment in sorted({moment for moment in days if t < moment <= last}):
         now = _past_limits(state, moment)
         if now != before:
             yield moment

@@ -9,6 +9,7 @@ from membrane.decisions import EpisodePart, Owed, Risks, StagePart, StatePart
 from membrane.ids import episode_id
 from membrane.record import BREACHED, OBLIGATION_STATES, OPEN, Record
 from membrane.times import format_time
+from membrane.tracker import confidence
 from membrane.vocabulary import DEGRADED, STAGES
 
 _MILLION: Final = 1_000_000
@@ -24,7 +25,7 @@ def stage_part(record: Record | None) -> StagePart | None:
         name=STAGES[tracker.stage],
         since=format_time(tracker.since),
         previous=STAGES[tracker.previous] if tracker.previous >= 0 else None,
-        confidence=tracker.probabilities[tracker.stage] / _MILLION if tracker.probabilities else 1.0,
+        confidence=confidence(tracker),
         drivers=[(name, share / _TEN_THOUSAND) for name, share in tracker.drivers],
         rules_only=not tracker.probabilities,
     )

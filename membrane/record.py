@@ -176,6 +176,7 @@ class Tracker(msgspec.Struct, array_like=True):
     churn: int = -1  # 1e-6, -1 unknown
     drivers: list[tuple[str, int]] = []  # (feature, contribution in 1e-4)
     model_invalid: bool = False
+    by_rules: bool = False  # a rule names the stage (steady and thriving are what is left)
 
 
 OPEN, MET, BREACHED, WAIVED = range(4)

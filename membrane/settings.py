@@ -7,8 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from membrane.times import DAY
-
 LANGUAGES: Final = ("en", "es")
 CONSENT_MODES: Final = ("opt_out", "opt_in")
 
@@ -23,8 +21,6 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     billing_categories: tuple[str, ...] = ("billing", "invoice", "payment")
     churn_threshold: float = 0.5
     """Calibrated probability of churn from which a customer counts as at risk."""
-    problem_ends_after_ms: int = 30 * DAY
-    """A problem ends after this long without an opening or reopening."""
 
     def __post_init__(self) -> None:
         if zone_of(self.timezone) is None:

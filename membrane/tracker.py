@@ -41,6 +41,10 @@ NAMED_FROM: Final = 0.5
 """The filtered probability from which the model may name a stage."""
 REST: Final = MILLION // 20
 """What each other stage keeps when the filter restarts from the stage that the rules say."""
+RULE_ODDS: Final = 20.0
+"""What a rule's evidence does to the odds of the stage it names."""
+DUE: Final = "due"
+"""The type of a cause that is no signal but a due time."""
 KEPT_CRISIS_CASES: Final = 24
 
 
@@ -118,7 +122,8 @@ def evaluate(
     churn = tracker.churn / MILLION
     finding = rule_stage(state, tracker, t, waiting, churn if churn >= churn_threshold else -1.0)
     change = _move(tracker, state, _named(tracker, finding), at, cause, t)
-    if change is not None and not tracker.probabilities:
+    tracker.by_rules = tracker.stage == finding.stage and finding.stage not in {STEADY, THRIVING}
+    if finding.drivers and tracker.stage == finding.stage and (change is not None or cause.type != DUE):
         tracker.drivers = [(name, round(value * 10_000)) for name, value in finding.drivers[:3]]
     tracker.lifecycle = LIFECYCLES.index(lifecycle(state, tracker, t))
     return change
@@ -184,13 +189,23 @@ def episode_ends(tracker: Tracker) -> int | None:
     return tracker.left_crisis_at + RECOVERING_FOR
 
 
+def probabilities(tracker: Tracker) -> list[float]:
+    """The probability of each stage, in the order of STAGES: the filtered ones, with the odds of a stage that a rule
+    names times RULE_ODDS. By rules only, the stage in force has it all."""
+    if not tracker.probabilities:
+        return [float(stage == tracker.stage) for stage in range(len(STAGES))]
+    weights = [number / MILLION for number in tracker.probabilities]
+    if tracker.by_rules:
+        weights[tracker.stage] *= RULE_ODDS
+    whole = sum(weights)
+    return [round(weight / whole, 6) for weight in weights]
+
+
 def p_crisis(tracker: Tracker) -> float:
-    """The filtered probability of crisis; by rules only, 1 in crisis, else 0."""
-    if tracker.probabilities:
-        return tracker.probabilities[CRISIS] / MILLION
-    return 1.0 if tracker.stage == CRISIS else 0.0
+    """The probability of crisis; by rules only, 1 in crisis, else 0."""
+    return probabilities(tracker)[CRISIS]
 
 
 def confidence(tracker: Tracker) -> float:
-    """The filtered probability of the stage in force; 1 by rules only."""
-    return tracker.probabilities[tracker.stage] / MILLION if tracker.probabilities else 1.0
+    """The probability of the stage in force."""
+    return probabilities(tracker)[tracker.stage]

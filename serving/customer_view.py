@@ -15,6 +15,7 @@ from membrane.features import FEATURE_NAMES, features
 from membrane.ids import episode_id
 from membrane.record import OBLIGATION_STATES, Case, Contact, Obligation, Profile, Record, Tracker
 from membrane.times import format_optional, format_time
+from membrane.tracker import confidence, probabilities
 from membrane.vocabulary import CASE_STATUSES, CHANNELS, DOMAINS, LIFECYCLES, OUTCOMES, STAGES
 
 _MILLION: Final = 1_000_000
@@ -175,22 +176,16 @@ def obligation_view(record: Record, obligation: Obligation) -> ObligationView:
 
 
 def _stage(tracker: Tracker) -> StageView:
-    rules_only = not tracker.probabilities
-    probabilities = _by_rules(tracker.stage) if rules_only else [p / _MILLION for p in tracker.probabilities]
     return StageView(
         name=STAGES[tracker.stage],
         since=format_time(tracker.since),
         previous=STAGES[tracker.previous] if tracker.previous >= 0 else None,
-        confidence=probabilities[tracker.stage],
-        probabilities=dict(zip(STAGES, probabilities, strict=True)),
+        confidence=confidence(tracker),
+        probabilities=dict(zip(STAGES, probabilities(tracker), strict=True)),
         cause=CauseView(tracker.cause.source, tracker.cause.id, tracker.cause.type),
         drivers=[(name, contribution / 10_000) for name, contribution in tracker.drivers],
-        rules_only=rules_only,
+        rules_only=not tracker.probabilities,
     )
-
-
-def _by_rules(stage: int) -> list[float]:
-    return [float(index == stage) for index in range(len(STAGES))]
 
 
 def _episode(record: Record) -> EpisodeView | None:

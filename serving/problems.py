@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import traceback
 from collections.abc import Mapping, Sequence
@@ -81,14 +82,31 @@ def not_json(detail: str = "the body must be JSON in UTF-8") -> Problem:
 
 
 def check_json(body: bytes) -> None:
-    """Problem 400 unless the body is JSON in UTF-8; one nested too deeply for a parser passes."""
+    """Problem 400 unless the body is JSON in UTF-8. What is nested too deeply for a parser passes, and so does an escaped
+    half of a surrogate pair: a text that was cut inside an emoji spoils its own signal, not its whole batch."""
     try:
         body.isascii() or body.decode()
         _any.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise not_json() from None
+        if b"\\u" not in body or not _is_grammatical(body):
+            raise not_json() from None
     except RecursionError:
         return
+
+
+def _is_grammatical(body: bytes) -> bool:
+    try:
+        _lenient.decode(body.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_lenient: Final = json.JSONDecoder(parse_constant=_refuse)  # takes any escape
 
 
 def not_found(what: str) -> Problem:

@@ -43,7 +43,5 @@ def infer(scorer: DrivenScorer, rows: Sequence[list[float]]) -> list[Score]:
             () if bad else tuple(named),
             bad and has_stage,
         )
-        for row, risk, bad, named in zip(
-            probabilities.tolist(), churn.tolist(), flags, drivers, strict=True
-        )
+        for row, risk, bad, named in zip(probabilities.tolist(), churn.tolist(), flags, drivers, strict=True)
     ]

@@ -26,6 +26,8 @@ class StreamConfig:
     takeover: bool = False
     share: tuple[int, int] = (0, 1)
     partitions: int | None = None
+    prepare: Callable[[], None] = lambda: None
+    """Called once the partitions are ours, before anything is read."""
 
 
 class Stopping:
@@ -58,6 +60,7 @@ def run_stream(config: StreamConfig, stopping: Stopping | None = None) -> int:
             lock = partition_lock(config.data, partition)
             lock.acquire(takeover=config.takeover)
             stack.callback(lock.release)
+        config.prepare()
         from stream.work import open_partitions  # noqa: PLC0415 - heavy: only for whoever got the locks
 
         owned = stack.enter_context(open_partitions(config, partitions, stopping, wall_ms))

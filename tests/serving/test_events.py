@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.events import BATCH, BINARY, SINGLE, content_mode, events, split_batch
-from serving.events import _split_deep as split_deep
+from serving.events import _split_by_brackets as split_deep
 from serving.problems import Problem
 
 VALUES = st.recursive(
