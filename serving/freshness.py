@@ -1,4 +1,4 @@
-"""What the stream says of itself in each partition's meta, and what time it is: both read at most every 20 ms."""
+"""What the stream says of itself in each partition's meta, read at most every 20 ms, and what time it is."""
 
 from __future__ import annotations
 
@@ -52,19 +52,14 @@ class Freshness:
         self._clock = clock
         self._now_ms = now_ms
         self._states: dict[int, tuple[int, StreamState]] = {}
-        self._greatest: tuple[int, int | None] = (0, None)
 
     def now(self) -> int:
         """The moment decisions are for: the wall clock, or under `--clock signals` the log's greatest accepted time
         (the wall clock before there is any). Raises StoreUnavailable or RecordUnreadable when the log cannot tell."""
-        wall = self._now_ms()
         if self._clock == "wall":
-            return wall
-        read_at, greatest = self._greatest
-        if not 0 <= wall - read_at < KEPT_MS:
-            greatest = self._log.greatest_time()
-            self._greatest = wall, greatest
-        return wall if greatest is None else greatest
+            return self._now_ms()
+        greatest = self._log.greatest_time()
+        return self._now_ms() if greatest is None else greatest
 
     def state(self, partition: int) -> StreamState:
         """The stream's state in a partition. Raises StoreUnavailable or RecordUnreadable."""

@@ -82,8 +82,8 @@ def not_json(detail: str = "the body must be JSON in UTF-8") -> Problem:
 
 
 def check_json(body: bytes) -> None:
-    """Problem 400 unless the body is JSON in UTF-8. What is nested too deeply for a parser passes, and so does an escaped
-    half of a surrogate pair: a text that was cut inside an emoji spoils its own signal, not its whole batch."""
+    """Problem 400 unless the body is JSON in UTF-8. What is nested too deeply for a parser passes, and so does half of
+    an escaped surrogate pair: a text that was cut inside an emoji spoils its own signal, not its whole batch."""
     try:
         body.isascii() or body.decode()
         _any.decode(body)

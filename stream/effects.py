@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from membrane.engine import Happening
+from membrane.entities import SEPARATOR
 from membrane.ids import episode_id
 from membrane.ports import Effect
 from membrane.record import OBLIGATION_STATES, Obligation, Record
@@ -53,9 +54,17 @@ def obligation_body(record: Record, owed: Obligation) -> dict[str, object]:
         "opened_at": format_time(owed.opened_at),
         "due": format_time(owed.due),
         "state": OBLIGATION_STATES[owed.state],
-        "about": owed.about or None,
+        **_about(owed),
         "closed_at": format_optional(owed.closed_at or None),
     }
+
+
+def _about(owed: Obligation) -> dict[str, object]:
+    """What it is about, in words: a problem's category and product, and when it began; else the entity's own name."""
+    if owed.scope != "problem":
+        return {"about": owed.about or None}
+    category, product, since = owed.about.split(SEPARATOR)
+    return {"about": " · ".join(filter(None, (category, product))), "problem_since": format_time(int(since))}
 
 
 def to_row(record: Record, owed: Obligation) -> ObligationRow:

@@ -85,6 +85,15 @@ def test_one_event_nested_too_deeply_leaves_the_others_whole():
     assert split_batch(b'[{"a": "[,"}, ' + deep + b', {"b": 2}]') == [b'{"a": "[,"}', deep, b'{"b": 2}']
 
 
+def test_half_of_a_surrogate_pair_spoils_only_its_own_event():
+    half, sound = b'{"text": "\\ud83d, ]"}', b'{"b": 2}'
+    assert events(BATCH, headers(BATCH), b"[" + half + b", " + sound + b"]") == [half, sound]
+    for body in (b'["\\ud83d", NaN]', b'["\\ud83d"', b'["\\ud8"]', b'["\\ud83d" 1]'):
+        with pytest.raises(Problem) as caught:
+            events(BATCH, headers(BATCH), body)
+        assert caught.value.status == 400
+
+
 @pytest.mark.parametrize("end", [b"", b"]]", b"}"])
 def test_deep_bodies_that_do_not_close_are_not_json(end):
     with pytest.raises(Problem) as caught:
