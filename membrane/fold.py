@@ -24,6 +24,7 @@ KEPT_DAYS: Final = 9
 KEPT_METRICS: Final = 8
 KEPT_LOW_SCORES: Final = 8
 KEPT_ENDED: Final = 8
+MOST: Final = 2**62
 ESCALATIONS: Final = frozenset({"escalation", "escalated"})
 LOW_SATISFACTION, LOW_NPS, GOOD_CSAT = 2, 6, 4
 NEGATIVE, VERY_NEGATIVE, POSITIVE = -3000, -7000, 3000  # tone in 1e-4
@@ -153,7 +154,8 @@ def _used(state: State, data: s.UsageMeasured, signal: StoredSignal, t: int, clo
         for old in [known for known in metric.days if known <= expired]:
             del metric.days[old]
         total, count = metric.days.get(day, (0, 0))
-        metric.days[day] = [total + round(data.value * 10_000), count + 1]
+        total += round(data.value * 10_000)
+        metric.days[day] = [max(-MOST, min(total, MOST)), count + 1]  # a sum must fit 64 bits
     while len(state.metrics) > KEPT_METRICS or _names(known.metric for known in state.metrics) > KEPT_NAME_BYTES:
         state.metrics.remove(min(state.metrics, key=lambda known: (known.at, known.metric)))
         state.overflow += 1

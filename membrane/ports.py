@@ -75,7 +75,7 @@ class NewSignal:
 class Effect:
     """Something the stream tells the world: a stage change, an obligation's new state.
 
-    `id` is the same in every replay: `<partition>-<offset>-<n>`, or the obligation's id and state."""
+    `id` is the same in every replay: `<partition>-<offset>-<customer>-<n>`, or the obligation's id and state."""
 
     id: str
     offset: int
@@ -95,6 +95,7 @@ class Commit:
     effects: list[Effect] = field(default_factory=list)
     obligations: list[tuple[str, str, str, str, str, int, bytes]] = field(default_factory=list)
     # (obligation id, tenant, customer, state, owner, due_ms, JSON body): the latest state of each
+    everybody_due: bool = False  # let every other customer of the partition be due at the next tick
     next_offset: int = 0  # the offset after the last record applied
     meta: bytes = b""  # PartitionMeta as JSON
 

@@ -134,6 +134,8 @@ class RecordStore:
             if not select(self._writer, _ADVANCE, (commit.next_offset, commit.meta, self.epoch)):
                 raise AnotherWriter(f"{self._path}: epoch {self.epoch} was required, a newer writer has taken over")
             self._failpoint("begun")
+            if commit.everybody_due:
+                self._writer.execute("UPDATE records SET due = 0")
             self._write_records(commit)
             self._failpoint("records")
             self._writer.executemany(_EFFECT, [_effect_row(effect) for effect in commit.effects])

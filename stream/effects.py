@@ -8,7 +8,7 @@ import msgspec
 
 from membrane.engine import Happening
 from membrane.entities import SEPARATOR
-from membrane.ids import episode_id
+from membrane.ids import episode_id, stable_id
 from membrane.ports import Effect
 from membrane.record import OBLIGATION_STATES, Obligation, Record
 from membrane.times import format_optional, format_time
@@ -20,10 +20,11 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def to_effect(partition: int, offset: int, place: int, record: Record, happening: Happening) -> Effect:
-    """The effect of one happening, the `place`-th that the log record at `offset` caused."""
+    """The effect of one happening, the `place`-th that the log record at `offset` caused for this customer."""
     what = happening.what
     if isinstance(what, StageChange):
-        identity, body = f"{partition}-{offset}-{place}", stage_body(record, what)
+        identity = f"{partition}-{offset}-{stable_id(record.tenant, record.customer)}-{place}"
+        body = stage_body(record, what)
     else:
         identity, body = f"{what.obligation}-{OBLIGATION_STATES[what.state]}", obligation_body(record, what)
     if happening.backfill:

@@ -28,7 +28,8 @@ from stream.effects import ObligationRow, to_effect, to_row
 from stream.infer import DrivenScorer, infer
 from stream.meta import Meta, Revision, read_meta, write_meta
 
-_EVERYBODY: Final = 2**62
+TICK_CUSTOMERS: Final = 5_000
+"""At most so many customers are fired in one commit by one tick."""
 _NO_SCORE: Final = Score()
 _ACTS: Final = {"meet": MET, "waive": WAIVED}
 
@@ -82,6 +83,7 @@ class _Work:
     effects: list[Effect] = field(default_factory=list)
     obligations: dict[str, ObligationRow] = field(default_factory=dict)
     unreadable: set[Customer] = field(default_factory=set)
+    everybody_due: bool = False
     transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
 
 
@@ -130,11 +132,13 @@ class PartitionSteps:
                 continue
             self._signals(work, stretch)
             stretch = []
-            self._other(work, record)
+            next_offset = self._other(work, record)
+            if next_offset is not None:
+                return self._applied(work, next_offset)
         self._signals(work, stretch)
         if block.at_end:
             work.meta.seen_end_ms = now_ms
-        return Applied(self._gather(work, block.next_offset), work.meta, work.transitions)
+        return self._applied(work, block.next_offset)
 
     def write(self, applied: Applied) -> None:
         """Commit what `apply` gave. Raises what the store raises; then nothing of it was written."""
@@ -169,23 +173,31 @@ class PartitionSteps:
             happened = judge(folded, scores.get(offset, _NO_SCORE), self.rules)
             self._touched(work, held, offset, happened)
 
-    def _other(self, work: _Work, record: LogRecord) -> None:
+    def _other(self, work: _Work, record: LogRecord) -> int | None:
+        """Apply a record that is no signal. The offset to go on from, when the block must end here for now."""
         try:
             if record.kind is RecordKind.TICK:
-                self._tick(work, record.offset, msgspec.json.decode(record.body, type=_Tick).time)
-            elif record.kind is RecordKind.REVISION:
-                self._revise(work.meta, record.offset, msgspec.json.decode(record.body, type=_Revision))
-            elif record.kind is RecordKind.ACT:
+                return self._tick(work, record.offset, msgspec.json.decode(record.body, type=_Tick).time)
+            if record.kind is RecordKind.REVISION:
+                return self._revise(work, record.offset, msgspec.json.decode(record.body, type=_Revision))
+            if record.kind is RecordKind.ACT:
                 self._act(work, record, msgspec.json.decode(record.body, type=_Act))
             else:
                 self.dropped.append(Dropped(record.offset, f"records of kind {record.kind.name} are not acted on yet"))
         except msgspec.MsgspecError as error:
             self.dropped.append(Dropped(record.offset, f"undecodable: {error}"))
+        return None
 
-    def _tick(self, work: _Work, offset: int, t: int) -> None:
+    def _tick(self, work: _Work, offset: int, t: int) -> int | None:
+        """Fire what is due at t. Where that is more than one commit should hold, what came before the tick is written
+        first, then some of the customers at a time, the tick itself last."""
+        due = self.store.due_before(t, TICK_CUSTOMERS + 1 + len(work.due))
+        stored = [customer for customer in due if customer not in work.due]
+        too_many = len(stored) > TICK_CUSTOMERS
+        if too_many and work.due:
+            return offset
         work.meta.last_tick = max(work.meta.last_tick, t)
-        place = 0
-        stored = [customer for customer in self.store.due_before(t, _EVERYBODY) if customer not in work.due]
+        stored = stored[:TICK_CUSTOMERS]
         moved = [customer for customer, due in work.due.items() if due is not None and due <= t]
         self._load(work, set(stored))
         for customer in sorted({*stored, *moved}):
@@ -197,16 +209,25 @@ class PartitionSteps:
             if happened is None:
                 work.due[customer] = next_due(held.record, self.rules, t)
             else:
-                self._touched(work, held, offset, happened, place)
-                place += len(happened)
+                self._touched(work, held, offset, happened)
+        return offset if too_many else None
 
-    def _revise(self, meta: Meta, offset: int, revision: _Revision) -> None:
+    def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
+        """Switch. Other principles make other moments due, so everybody is looked at on the next tick."""
+        meta, before = work.meta, self.rules
         meta.revision_offset = offset
         if revision.kind == "settings":
             meta.go_live = revision.go_live
         else:
             meta.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
         self._use_revisions(meta)
+        if self.rules == before:
+            return None
+        for customer in work.due:
+            held = work.held.get(customer)
+            work.due[customer] = next_due(held.record, self.rules, held.record.clock) if held else None
+        work.everybody_due = True
+        return offset + 1
 
     def _act(self, work: _Work, record: LogRecord, asked: _Act) -> None:
         customer = (record.tenant, record.customer)
@@ -254,10 +275,10 @@ class PartitionSteps:
             held = work.held[customer] = _Held(new_record(*customer, t))
         return held
 
-    def _touched(self, work: _Work, held: _Held, offset: int, happened: Sequence[Happening], place: int = 0) -> None:
+    def _touched(self, work: _Work, held: _Held, offset: int, happened: Sequence[Happening]) -> None:
         """Note what the log record at `offset` did to a customer, before anything else changes it."""
         record = held.record
-        for number, happening in enumerate(happened, place):
+        for number, happening in enumerate(happened):
             work.effects.append(to_effect(self.partition, offset, number, record, happening))
             what = happening.what
             if isinstance(what, Obligation):
@@ -269,8 +290,12 @@ class PartitionSteps:
         held.changed = True
         work.due[record.tenant, record.customer] = next_due(record, self.rules, record.clock)
 
+    def _applied(self, work: _Work, next_offset: int) -> Applied:
+        return Applied(self._gather(work, next_offset), work.meta, work.transitions)
+
     def _gather(self, work: _Work, next_offset: int) -> Commit:
-        commit = Commit(effects=work.effects, obligations=list(work.obligations.values()), next_offset=next_offset)
+        commit = Commit(effects=work.effects, obligations=list(work.obligations.values()))
+        commit.everybody_due, commit.next_offset = work.everybody_due, next_offset
         for customer, due in work.due.items():
             held = work.held.get(customer)
             if held is not None:

@@ -43,19 +43,19 @@ class Tail:
         self._source = source
         self._watch = watch
         self._partition = partition
-        self._drained_at: int | None = None
+        self._drained_at: tuple[int, int] | None = None
 
     def end(self) -> int:
         """The offset that the partition's next log record will get."""
         return self._source.end(self._partition)
 
     def next_block(self, offset: int, limit: int) -> Block | None:
-        """At most `limit` records from `offset` on; None while nothing was written since the end was last seen."""
+        """At most `limit` records from `offset` on; None when it is the end, and nothing was written since it was."""
         counter = self._watch.counter()
-        if counter == self._drained_at:
+        if (counter, offset) == self._drained_at:
             return None
         records = self._source.read(self._partition, offset, limit)
         at_end = len(records) < limit
         if at_end:
-            self._drained_at = counter
+            self._drained_at = (counter, offset + len(records))
         return Block(self._partition, offset, records, at_end) if records else None

@@ -52,6 +52,8 @@ class MemoryStore:
         return [(tenant, customer) for _, tenant, customer in waiting[:limit]]
 
     def commit(self, commit: Commit) -> None:
+        if commit.everybody_due:
+            self.due = dict.fromkeys(self.due, 0)
         for tenant, customer, body in commit.records:
             self.records[tenant, customer] = body
         for tenant, customer, due in commit.due:

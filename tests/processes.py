@@ -29,7 +29,9 @@ SINGLE = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS, every: float = 0.01) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, seconds: float = DEADLINE_SECONDS, every: float = 0.01
+) -> None:
     """Polls until the condition holds; AssertionError names `what` did not come in time."""
     deadline = time.monotonic() + seconds
     while not condition():

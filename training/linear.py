@@ -80,9 +80,7 @@ def linear_weights(pipeline: Pipeline) -> Linear:
     clip, scaler, coef = pipeline[0], pipeline[1], pipeline[-1].coef_
     both = np.vstack((-coef, coef)) / 2 if len(coef) == 1 else coef
     mean, scale = clip.data_min_ + scaler.mean_ / clip.scale_, scaler.scale_ / clip.scale_
-    vector = [
-        tuple(float(value) for value in row) for row in (mean, scale, clip.data_min_, clip.data_max_, *both)
-    ]
+    vector = [tuple(float(value) for value in row) for row in (mean, scale, clip.data_min_, clip.data_max_, *both)]
     return Linear(mean=vector[0], scale=vector[1], low=vector[2], high=vector[3], coef=tuple(vector[4:]))
 
 

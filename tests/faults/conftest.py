@@ -65,9 +65,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]
 
 
 @pytest.fixture(scope="session")
-def made_log(
-    simulated: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[int], MadeLog]:
+def made_log(simulated: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], MadeLog]:
     """A log of so many signals, made beforehand."""
     made: dict[int, MadeLog] = {}
 

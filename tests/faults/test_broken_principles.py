@@ -39,7 +39,7 @@ MUTANTS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory):  # noqa: ANN201
+def service(tmp_path_factory: pytest.TempPathFactory):
     with up(tmp_path_factory.mktemp("principles") / "data", "--runner", "plain") as running:
         yield running
 

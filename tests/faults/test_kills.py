@@ -22,7 +22,7 @@ from membrane.signals import read_stored
 from storage.directory import DataDir
 from storage.log_reader import LogReader
 from tests.faults.conftest import MadeLog, Tell
-from tests.faults.sizes import percentile, short_and_full
+from tests.faults.sizes import percentile
 from tests.processes import (
     BATCH,
     Service,

@@ -13,7 +13,6 @@ import pytest
 
 from membrane.times import DAY, HOUR, MINUTE, format_time, parse_time
 from tests.faults.conftest import Tell
-from tests.faults.sizes import short_and_full
 from tests.processes import BATCH, event, up
 from tests.strategies import START
 
@@ -124,4 +123,3 @@ def test_times_out_of_this_world_freeze_no_customer(tmp_path: Path, tell: Tell, 
         f"fault 15: --clock {clock}: {len(late)} times ahead set aside, {len(senseless)} senseless refused, "
         f"{len(good)} late or near accepted, frozen customers 0 of {len(touched)}"
     )
-

@@ -226,6 +226,4 @@ def test_a_rebuild_into_a_live_and_into_an_empty_store_gives_the_same_and_sends_
 
 
 def _effects(data: Path, which: str) -> int:
-    return sum(
-        execute(path, f"SELECT count(*) FROM effects WHERE {which}")[0][0] for path in data.glob("records-?.db")
-    )
+    return sum(execute(path, f"SELECT count(*) FROM effects WHERE {which}")[0][0] for path in data.glob("records-?.db"))

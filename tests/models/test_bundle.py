@@ -74,7 +74,9 @@ def test_a_manifest_with_a_right_digest_and_a_wrong_field_is_refused(maker):
 def test_linear_weights_of_another_width_are_refused(maker):
     manifest = read_bundle(maker.write()).manifest
     with pytest.raises(ValueError, match="6 classes x 13 features"):
-        msgspec.structs.replace(manifest, linear=Linear(mean=(0.0,), scale=(1.0,), low=(0.0,), high=(1.0,), coef=((1.0,),) * 6))
+        msgspec.structs.replace(
+            manifest, linear=Linear(mean=(0.0,), scale=(1.0,), low=(0.0,), high=(1.0,), coef=((1.0,),) * 6)
+        )
 
 
 def test_a_manifest_that_names_other_files_is_refused(maker):

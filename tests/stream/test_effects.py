@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from membrane.engine import Happening, Rules
-from membrane.ids import episode_id
+from membrane.ids import episode_id, stable_id
 from membrane.record import MET, OBLIGATION_STATES
 from stream.effects import to_effect, to_row
 from tests.fakes import default_pack
@@ -25,7 +25,8 @@ def crisis() -> tuple[Customer, list[Happening]]:
 def test_a_stage_change_is_named_by_its_place_in_the_log(crisis: tuple[Customer, list[Happening]]) -> None:
     customer, happened = crisis
     effect = to_effect(3, 41, 0, customer.record, happened[0])
-    assert (effect.id, effect.kind, effect.offset, effect.time_ms) == ("3-41-0", "stage", 41, START)
+    who = stable_id("default", customer.record.customer)
+    assert (effect.id, effect.kind, effect.offset, effect.time_ms) == (f"3-41-{who}-0", "stage", 41, START)
     assert msgspec.json.decode(effect.body) == {
         "customer": "c-1",
         "from": "steady",

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from membrane.engine import next_due
+from membrane.principles import PrincipleSet
 from membrane.record import decode
 from membrane.settings import TenantSettings
 from membrane.times import DAY, HOUR, MINUTE
@@ -21,20 +22,22 @@ from stream.block import Block, decode_block
 from stream.infer import DrivenScorer
 from stream.steps import PartitionSteps
 from tests.fakes import LinearScorer, MemoryLog, MemoryStore, OneLibrary
+from tests.membrane.fakes_principles import principle, principle_set
 from tests.strategies import START, payloads, signal, times
 
 TERMINAL = {"category": "connectivity", "product": "T1", "severity": 3}
 
 
-def run(log: MemoryLog, sizes: Sequence[int], scorer: DrivenScorer | None = None) -> MemoryStore:
+def run(
+    log: MemoryLog, sizes: Sequence[int], scorer: DrivenScorer | None = None, library: OneLibrary | None = None
+) -> MemoryStore:
     """Apply the log, cut into batches of these sizes (the last one repeats)."""
-    store, at, turn = MemoryStore(), 0, 0
-    steps = PartitionSteps(0, store, OneLibrary(scorer), TenantSettings())
-    while at < len(log.records):
-        size = sizes[min(turn, len(sizes) - 1)]
-        records = log.records[at : at + size]
-        steps.write(steps.apply(decode_block(Block(0, at, records, False)), 0))
-        at, turn = at + len(records), turn + 1
+    store, turn = MemoryStore(), 0
+    steps = PartitionSteps(0, store, library or OneLibrary(scorer), TenantSettings())
+    while steps.next_offset < len(log.records):
+        at, size = steps.next_offset, sizes[min(turn, len(sizes) - 1)]
+        steps.write(steps.apply(decode_block(Block(0, at, log.records[at : at + size], False)), 0))
+        turn += 1
     return store
 
 
@@ -174,6 +177,46 @@ def test_law_4_a_due_time_that_a_late_signal_sets_waits_for_the_next_tick() -> N
 def _owed(store: MemoryStore) -> dict[str, dict[str, object]]:
     record = decode(store.records["default", "shop"])
     return {owed.kind: msgspec.structs.asdict(owed) for owed in record.obligations}
+
+
+FREE_SERVICE = {"kind": "free_service", "owner": "service", "due": "24h", "once_per": "episode", "approval": "human"}
+
+
+class TwoPacks(OneLibrary):
+    """Two sets that owe a free service at other ages of a crisis."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        hours = 500 if digest.startswith("a") else 100
+        when = f'stage.name == "crisis" && stage.age > duration("{hours}h")'
+        return principle_set(principle(when, "require", obligation=FREE_SERVICE))
+
+
+def test_law_7_holds_when_new_principles_make_other_moments_due() -> None:
+    log = MemoryLog()
+    log.revision("principles", "a" * 64)
+    log.signal(signal(1, "case.opened", START, {"case": "A", "category": "net", "severity": 1}, customer="shop"))
+    log.tick(START + 90 * HOUR)
+    log.revision("principles", "b" * 64)
+    log.tick(START + 110 * HOUR)
+    for sizes in ([1], [100]):
+        store = run(log, sizes, library=TwoPacks())
+        assert _owed(store)["free_service"]["opened_at"] == START + 100 * HOUR + 1
+
+
+def test_a_tick_that_many_wait_for_is_written_in_parts_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MemoryLog()
+    log.revision("principles", "a" * 64)
+    for number in range(9):
+        opened = {"case": "A", "category": "net", "severity": 3}
+        log.signal(signal(number, "case.opened", START + number, opened, customer=f"c{number}"))
+    log.tick(START + 30 * HOUR)
+    log.signal(signal(100, "order.placed", START + 31 * HOUR, {}, customer="c3"))
+    whole = run(log, [100])
+    monkeypatch.setattr("stream.steps.TICK_CUSTOMERS", 2)
+    parts = run(log, [100])
+    assert parts.records == whole.records
+    assert parts.effects == whole.effects
+    assert sum(kind == "stage" for kind, _, _ in parts.effects.values()) == 9
 
 
 def test_the_fifth_report_is_a_crisis_that_owes_a_call_and_a_time() -> None:

@@ -42,9 +42,9 @@ class Bench:
         self.steps = PartitionSteps(0, self.store, PickyLibrary(), TenantSettings())
 
     def go(self) -> None:
-        first = self.steps.next_offset
-        block = Block(0, first, self.log.records[first:], at_end=True)
-        self.steps.write(self.steps.apply(decode_block(block), START))
+        while (first := self.steps.next_offset) < len(self.log.records):
+            block = Block(0, first, self.log.records[first:], at_end=True)
+            self.steps.write(self.steps.apply(decode_block(block), START))
 
     def owed(self) -> dict[str, int]:
         record = decode(self.store.records["default", "c-1"])
