@@ -95,9 +95,9 @@ class Commit:
     effects: list[Effect] = field(default_factory=list)
     obligations: list[tuple[str, str, str, str, str, int, bytes]] = field(default_factory=list)
     # (obligation id, tenant, customer, state, owner, due_ms, JSON body): the latest state of each
-    everybody_due: bool = False  # let every other customer of the partition be due at the next tick
     next_offset: int = 0  # the offset after the last record applied
     meta: bytes = b""  # PartitionMeta as JSON
+    everybody_due: bool = False  # let every other customer of the partition be due at the next tick
 
 
 @dataclass(frozen=True, slots=True)

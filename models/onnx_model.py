@@ -66,8 +66,8 @@ class OnnxModel:
     def drivers(self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64], at_most: int = 3) -> list[Drivers]:
         """For each row (n, features) the features that speak most for its `chosen` class (n,), greatest first.
 
-        A contribution is weight x standardised value (within the range seen in training), against the mean of all classes; a model that is not linear
-        has none."""
+        A contribution is weight x standardised value (within the range seen in training), against the mean of all
+        classes; a model that is not linear has none."""
         if self._linear is None:
             return [[] for _ in rows]
         linear, coef = self._linear
