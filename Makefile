@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt .ci/install
 	@.ci/install
 
 demo: ## play the story end to end through real processes (ARGS=--once: check each step and exit)
-	@echo "Membrane demo: about two minutes in all, and one more the first time, for the install."
+	@echo "Membrane demo: about ten seconds, and a minute more the first time, for the install."
 	@$(MAKE) --no-print-directory install
 	@$(BIN)/membrane demo $(ARGS)
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from msgspec import structs
+
 from membrane import obligations
 from membrane.due import deadlines, first_after, moments
 from membrane.facts import RecordFacts
@@ -101,11 +103,11 @@ def advance(record: Record, t: int, rules: Rules) -> list[Happening] | None:
 
     Changes `record` in place; None if nothing of it changed (then `clock` stays as well).
     """
-    before = record.tracker.lifecycle
+    before = structs.replace(record.tracker, crisis_cases=dict(record.tracker.crisis_cases))
     waited = bool(record.overdue)
     happened = _fire_overdue(record, rules) if waited else []
     happened += _fire(record, t, rules)
-    if not happened and not waited and record.tracker.lifecycle == before:
+    if not happened and not waited and record.tracker == before:
         return None
     record.clock = max(record.clock, t)
     return happened
