@@ -64,10 +64,13 @@ def new_record(tenant: str, customer: str, t: int) -> Record:
     return Record(tenant, customer, -1, 0, -1, State(), start(t))
 
 
-def receive(record: Record, signal: StoredSignal, data: Data | None, last_tick: int, rules: Rules) -> Received:
-    """Fire what was due before the signal, then fold it. `last_tick` is the partition's."""
+def receive(
+    record: Record, signal: StoredSignal, data: Data | None, last_tick: int, rules: Rules, *, fired_until: int = 0
+) -> Received:
+    """Fire what was due before the signal, then fold it. `last_tick` is the partition's, `fired_until` as in
+    `advance`."""
     clock = max(record.clock, last_tick, signal.time)
-    happened = _fire(record, clock, rules) if record.clock else []
+    happened = _fire(record, clock, rules, fired_until) if record.clock else []
     late = signal.time < clock or isinstance(getattr(data, "eta", None), str)
     known = frozenset(_deadlines(record, rules) if record.clock else ()) if late else None
     news = fold(record.state, signal, data, clock)
@@ -98,15 +101,16 @@ def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
     return happened
 
 
-def advance(record: Record, t: int, rules: Rules) -> list[Happening] | None:
+def advance(record: Record, t: int, rules: Rules, *, fired_until: int = 0) -> list[Happening] | None:
     """Let time pass until t, as a tick at t does: due times <= t fire in order, each judged at its own time.
 
+    `fired_until`: the due times up to then have fired already under these rules (the partition's last tick).
     Changes `record` in place; None if nothing of it changed (then `clock` stays as well).
     """
     before = structs.replace(record.tracker, crisis_cases=dict(record.tracker.crisis_cases))
     waited = bool(record.overdue)
     happened = _fire_overdue(record, rules) if waited else []
-    happened += _fire(record, t, rules)
+    happened += _fire(record, t, rules, fired_until)
     if not happened and not waited and record.tracker == before:
         return None
     record.clock = max(record.clock, t)
@@ -157,9 +161,9 @@ def _before_overdue(record: Record) -> int:
     return min(record.clock, record.overdue[0] - 1) if record.overdue else record.clock
 
 
-def _fire(record: Record, t: int, rules: Rules) -> list[Happening]:
+def _fire(record: Record, t: int, rules: Rules, fired_until: int) -> list[Happening]:
     happened: list[Happening] = []
-    cursor = record.clock
+    cursor = max(record.clock, fired_until)
     while (due := first_after(_moments(record, rules), cursor)) is not None and due <= t:
         _judge_due(record, due, due, rules, happened)
         cursor = due

@@ -219,11 +219,6 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
 
 
-def copy_of(record: Record) -> Record:
-    """A record of its own, to advance without touching the other."""
-    return _decoder.decode(_encoder.encode(record))
-
-
 def encode(record: Record) -> bytes:
     """The stored bytes of a record."""
     body = _encoder.encode(record)

@@ -14,14 +14,17 @@ from membrane.engine import Rules, advance, next_due
 from membrane.entities import entities
 from membrane.facts import NOTHING, About, RecordFacts
 from membrane.forecast import Forecast, copied_tracker
-from membrane.record import Record, copy_of
+from membrane.record import Record
 
 LogConsent = tuple[int, int, bool, int]
 """(channel index, domain index, granted, event time in ms), as the log's own transaction keeps it."""
 
 
 class View:
-    """One customer at one moment. `record` is None for a customer never seen; it is never changed here."""
+    """One customer at one moment. `record` is None for a customer never seen; it is never changed here.
+
+    `fired_until`: see `membrane.engine.advance`.
+    """
 
     def __init__(
         self,
@@ -30,17 +33,19 @@ class View:
         rules: Rules,
         consents: Sequence[LogConsent] = (),
         forecast: Forecast | None = None,
+        *,
+        fired_until: int = 0,
     ) -> None:
         self.t = t
         self.rules = rules
-        self.record = self._advanced(record) if forecast is None else record
+        self.record = self._advanced(record, fired_until) if forecast is None else record
         self._forecast = forecast
         self._log_consents = consents
         self._consents = {consent_key(channel, domain): (at, granted) for channel, domain, granted, at in consents}
 
     def at(self, t: int) -> View:
         """The same customer at a later moment."""
-        return View(self.record, t, self.rules, self._log_consents)
+        return View(self.record, t, self.rules, self._log_consents, fired_until=self.t)
 
     def foresee(self, t: int) -> View:
         """The same customer later, as far as facts go: obligations are as they are now. Cheaper than `at`."""
@@ -77,14 +82,14 @@ class View:
     def _recorded(self, key: int) -> tuple[int, bool] | None:
         return self.record.state.consents.get(key) if self.record else None
 
-    def _advanced(self, record: Record | None) -> Record | None:
+    def _advanced(self, record: Record | None, fired_until: int) -> Record | None:
         if record is None:
             return None
-        due = next_due(record, self.rules, record.clock)
+        due = next_due(record, self.rules, max(record.clock, fired_until))
         if due is None or due > self.t:
             return record
-        copied = copy_of(record)
-        return record if advance(copied, self.t, self.rules) is None else copied
+        copied = _copied(record)
+        return record if advance(copied, self.t, self.rules, fired_until=fired_until) is None else copied
 
 
 def _copied(record: Record) -> Record:

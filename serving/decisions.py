@@ -102,7 +102,7 @@ class Decisions:
         """The customer now, or at its own clock when the request names the moment."""
         clock = known.record.clock if known.record is not None else 0
         t = max(now, clock) if request.at is None else clock
-        return View(known.record, t, self._rules(known), known.consents)
+        return View(known.record, t, self._rules(known), known.consents, fired_until=known.state.fired_until)
 
     def _rules(self, known: Known) -> Rules:
         """What the stream of the customer's partition judges by."""

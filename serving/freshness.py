@@ -34,6 +34,7 @@ class StreamState(msgspec.Struct):
     stages: dict[str, dict[str, int]] = {}
     lifecycles: dict[str, dict[str, int]] = {}
     last_tick: int = 0
+    fired_until: int = 0
     go_live: int = 0
     churn_threshold: float = ADVISORY
     unreadable: list[str] = []

@@ -164,7 +164,14 @@ class PartitionSteps:
                 self.dropped.append(Dropped(entry.offset, entry.fault or "record_unreadable"))
                 continue
             held = self._held(work, entry.customer, entry.signal.time)
-            folded = receive(held.record, entry.signal, entry.data, work.meta.last_tick, self.rules)
+            folded = receive(
+                held.record,
+                entry.signal,
+                entry.data,
+                work.meta.last_tick,
+                self.rules,
+                fired_until=work.meta.fired_until,
+            )
             received.append((entry.offset, held, folded))
         news = [(offset, held.record) for offset, held, folded in received if folded.news]
         scored = infer(self.scorer, [features(record.state, record.clock) for _, record in news])
@@ -205,12 +212,15 @@ class PartitionSteps:
             if held is None:  # unreadable: counted when it was loaded
                 work.due[customer] = None
                 continue
-            happened = advance(held.record, t, self.rules)
+            happened = advance(held.record, t, self.rules, fired_until=work.meta.fired_until)
             if happened is None:
                 work.due[customer] = next_due(held.record, self.rules, t)
             else:
                 self._touched(work, held, offset, happened)
-        return offset if too_many else None
+        if too_many:
+            return offset
+        work.meta.fired_until = work.meta.last_tick
+        return None
 
     def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
         """Switch. Other principles make other moments due, so everybody is looked at on the next tick."""
@@ -226,7 +236,7 @@ class PartitionSteps:
         for customer in work.due:
             held = work.held.get(customer)
             work.due[customer] = next_due(held.record, self.rules, held.record.clock) if held else None
-        work.everybody_due = True
+        work.everybody_due, meta.fired_until = True, 0
         return offset + 1
 
     def _act(self, work: _Work, record: LogRecord, asked: _Act) -> None:

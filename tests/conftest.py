@@ -1,4 +1,4 @@
-"""What every test shares: Hypothesis settings that do not depend on how busy the machine is, and the figures of fault runs."""
+"""What every test shares: Hypothesis settings that do not depend on how busy the machine is, and figures of faults."""
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -25,7 +25,9 @@ def swapped(old: str, new: str) -> Callable[[], bytes]:
 MUTANTS: dict[str, Callable[[], bytes]] = {
     "a misspelled fact": swapped(WHEN, WHEN.replace("stage.name", "stage.nmae")),
     "an impossible value": swapped(WHEN, WHEN.replace("crisis", "crysis")),
-    "days, which conditions do not have": swapped(WHEN, WHEN.replace('stage.name == "crisis"', 'stage.age > duration("3d")')),
+    "days, which conditions do not have": swapped(
+        WHEN, WHEN.replace('stage.name == "crisis"', 'stage.age > duration("3d")')
+    ),
     "a condition that is no yes or no": swapped(WHEN, WHEN.replace(' == "crisis"', "")),
     "a condition that breaks off": swapped(WHEN, WHEN.replace('"crisis"', "(")),
     "an unknown effect": swapped("effect: forbid", "effect: forbdi"),

@@ -109,8 +109,8 @@ def test_sigterm_and_restart_under_load_drop_nothing_in_flight(
     assert stored - acknowledged == set()
     assert logged - decided == set()
     tell(
-        f"fault 32: seed {SEED}: {restarts} SIGTERMs and restarts of `{kind}` under load: {len(acknowledged):,} signals "
-        f"and {len(decided):,} decisions answered, dropped in flight 0, torn answers 0"
+        f"fault 32: seed {SEED}: {restarts} SIGTERMs and restarts of `{kind}` under load: {len(acknowledged):,} "
+        f"signals and {len(decided):,} decisions answered, dropped in flight 0, torn answers 0"
     )
 
 
@@ -137,7 +137,7 @@ def test_every_order_of_start_on_an_empty_directory_ends_in_a_served_customer(
             api: Service = stack.enter_context(up(data))
         elif order == "stream serve":
             running = stack.enter_context(stream(data, "--runner", "plain"))
-            wait_until(lambda: (data / "log.db").exists(), "the directory made by the stream")
+            wait_until((data / "log.db").exists, "the directory made by the stream")
             api = stack.enter_context(serve(data))
             assert running.process.poll() is None
         else:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -64,14 +65,17 @@ def test_a_paused_writer_that_was_taken_over_ends_without_another_write(
 
 def _pause_between_commits(pid: int, data: Path) -> None:
     """SIGSTOP; one that hits inside a commit holds the store's own lock, and nobody can take that over: try again."""
-    while True:
+    os.kill(pid, signal.SIGSTOP)
+    while any(map(_is_locked, data.glob("records-*.db"))):
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.003)
         os.kill(pid, signal.SIGSTOP)
+
+
+def _is_locked(path: Path) -> bool:
+    with closing(apsw.Connection(str(path))) as connection:
         try:
-            for path in data.glob("records-*.db"):
-                connection = apsw.Connection(str(path))
-                connection.execute("BEGIN IMMEDIATE; ROLLBACK")
-                connection.close()
-            return
+            connection.execute("BEGIN IMMEDIATE; ROLLBACK")
         except apsw.BusyError:
-            os.kill(pid, signal.SIGCONT)
-            time.sleep(0.003)
+            return True
+    return False

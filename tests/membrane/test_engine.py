@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from membrane.engine import KEPT_OVERDUE, Happening, Rules, act, advance, judge, next_due, receive
-from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation
+from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, encode
 from membrane.signals import StoredSignal, typed
 from membrane.times import DAY, HOUR
 from membrane.tracker import Score
@@ -74,6 +74,32 @@ def test_a_tick_that_only_changes_the_lifecycle_is_news_without_a_happening() ->
     customer.tell("order.placed", START)
     assert advance(customer.record, START + 30 * DAY, BY_RULES) == []
     assert (customer.lifecycle, customer.record.clock) == ("active", START + 30 * DAY)
+
+
+def test_a_rule_that_lapses_where_the_model_keeps_the_stage_is_news_without_a_happening() -> None:
+    customer = Customer()
+    customer.score = Score((0.0, 0.0, 1.0, 0.0, 0.0, 0.0))
+    customer.tell("survey.answered", START, instrument="csat", score=1)
+    assert (customer.stage, customer.tracker.by_rules) == ("strained", True)
+    assert advance(customer.record, START + 8 * DAY, BY_RULES) == []
+    assert (customer.stage, customer.tracker.by_rules) == ("strained", False)
+
+
+@given(signals(max_size=25), st.lists(st.integers(0, 20 * DAY), min_size=1, max_size=5), st.integers(0, 5))
+@settings(max_examples=50)
+def test_a_tick_that_is_no_news_has_left_every_byte_alone(
+    sent: list[StoredSignal], gaps: list[int], likeliest: int
+) -> None:
+    customer = Customer(PACK)
+    customer.score = Score(tuple(0.75 if stage == likeliest else 0.05 for stage in range(6)))
+    for one in sent:
+        customer.hear(one)
+    t = customer.record.clock
+    for gap in gaps:
+        t += gap
+        before = encode(customer.record)
+        if advance(customer.record, t, PACK) is None:
+            assert encode(customer.record) == before
 
 
 @given(signals(max_size=25), st.lists(st.integers(0, 10 * DAY), min_size=1, max_size=5))

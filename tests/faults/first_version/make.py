@@ -83,8 +83,8 @@ def _dump(connection: apsw.Connection) -> str:
         "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name"
     ).fetchall():
         lines.append(f"{sql};")
-        for row in connection.execute(f"SELECT * FROM {name}").fetchall():
-            lines.append(f"INSERT INTO {name} VALUES({', '.join(map(apsw.format_sql_value, row))});")
+        rows = connection.execute(f"SELECT * FROM {name}").fetchall()
+        lines += [f"INSERT INTO {name} VALUES({', '.join(map(apsw.format_sql_value, row))});" for row in rows]
     indexes = connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
     return "\n".join([*lines, *(f"{sql};" for (sql,) in indexes), "COMMIT;", ""])
 
