@@ -59,7 +59,7 @@ class InvalidRequest(MembraneError):
     """A decision request with faults: `errors` holds (JSON pointer, problem) pairs."""
 
     def __init__(self, errors: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{pointer}: {problem}" for pointer, problem in errors))
+        super().__init__("; ".join(f"{pointer or '/'}: {problem}" for pointer, problem in errors))
         self.errors = errors
 
 

@@ -31,7 +31,8 @@ _WAIVED_WITH_PRODUCT: Final = frozenset({"rescue_offer", "service_credit"})
 def required(
     principles: PrincipleSet, record: Record, settings: TenantSettings, *, t: int, at: int
 ) -> list[Obligation]:
-    """Opens what the principles demand of the record as it is at `t`, dated `at`; nothing is ever opened twice.
+    """Opens what the principles demand of the record as it is at `t`, dated `at` (a case cannot be owed anything before
+    it was opened, which a late signal about the customer may make it seem); nothing is ever opened twice.
 
     The condition is evaluated for the whole customer first, then for each case, problem, product or survey alone.
     """
@@ -42,7 +43,7 @@ def required(
         if promise is None or not rule.matches(facts):
             continue
         for about in _abouts(rule, promise, record, settings, t):
-            owed = _obligation(rule, promise, record, about, at)
+            owed = _obligation(rule, promise, record, about, max(at, _begins(record, promise.once_per, about)))
             if _may_open(owed, promise, record) and _make_room(record):
                 record.obligations.append(owed)
                 opened.append(owed)
@@ -98,6 +99,11 @@ def _abouts(rule: Principle, promise: Promise, record: Record, settings: TenantS
     if scope not in _NARROWED:
         return found
     return [one for one in found if rule.matches(RecordFacts(record, t, settings, narrow=(scope, one)))]
+
+
+def _begins(record: Record, scope: str, about: str) -> int:
+    """When the case was opened that an obligation is about, 0 if it is about something else."""
+    return next((one.opened_at for one in record.state.cases if scope == "case" and one.case == about), 0)
 
 
 def _obligation(rule: Principle, promise: Promise, record: Record, about: str, at: int) -> Obligation:

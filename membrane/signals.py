@@ -295,8 +295,11 @@ _any: Final = msgspec.json.Decoder()
 encode_stored: Final = msgspec.json.Encoder().encode
 
 _FORBIDDEN_PATTERN: Final = (
-    r"biometri|(voice|face|finger|iris|palm)_?(print|id|emotion|embedding|template)|emotion_from_voice|vocal_emotion"
-    r"|agent_?(emotion|sentiment|mood|feeling|stress|tone)"
+    r"biometri"
+    r"|((?<!in)voice|vocal|speech|(?<!inter)(?<!sur)face|facial|finger|iris|retina|palm)[-_.]?"
+    r"(print|id(?![a-z])|scan|emotion|stress|expression|embedding|template)"
+    r"|agents?[-_.]?(emotion|sentiment|mood|feeling|stress|tone|anger|frustration)"
+    r"|emotion[-_.]?((of|from|in|by)[-_.]?)?(agent|voice|speech|face)"
 )
 _FORBIDDEN: Final = re.compile(_FORBIDDEN_PATTERN, re.IGNORECASE)
 _SUSPECT: Final = re.compile(_FORBIDDEN_PATTERN.encode() + rb"|\\u", re.IGNORECASE)
@@ -353,6 +356,8 @@ def invalid(error: Exception, prefix: str) -> InvalidSignal:
         what = "not one of the values allowed here"
     elif what.startswith("Expected `str` matching regex"):
         what = "must match the pattern of its field (no control characters)"
+    elif what.startswith("Object contains unknown field"):
+        what = "a field that is not known here"
     pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", path.removeprefix("$")).replace(".", "/").replace("////", "/...")
     missing = re.match(r"Object missing required field `(\w+)`", what)
     named = missing or re.match(r"(\w+) must ", what)  # our own checks begin with the slot's name

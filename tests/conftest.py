@@ -1,10 +1,18 @@
 """What every test shares: Hypothesis settings that do not depend on how busy the machine is, and figures of faults."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("membrane", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("membrane")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--figures FILE`: where to write what the fault suites measured, too."""
+    parser.addoption("--figures", type=Path, help="a document with a part for the figures of the fault suites")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -15,3 +23,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("faults")
         for text in told:
             terminalreporter.write_line(text)
+        document: Path | None = terminalreporter.config.getoption("--figures")
+        if document is not None and not terminalreporter.stats.get("failed"):
+            part = "\n".join(["<!-- figures -->", "```text", *told, "```", "<!-- end of figures -->"])
+            page = document.read_text(encoding="utf-8")
+            document.write_text(
+                re.sub(r"<!-- figures -->.*<!-- end of figures -->", lambda _: part, page, flags=re.DOTALL),
+                encoding="utf-8",
+            )

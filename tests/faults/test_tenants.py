@@ -47,7 +47,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, dic
     folder = tmp_path_factory.mktemp("tenants")
     keys = folder / "keys.yaml"
     write_keys(keys, [(f"key-of-{tenant}", tenant, ALL_SCOPES, None) for tenant in TENANTS])
-    with up(folder / "data", "--runner", "plain", "--keys", keys) as service:
+    # By the signals' clock: under the wall clock a tick would open obligations in the middle of the calls.
+    with up(folder / "data", "--runner", "plain", "--clock", "signals", "--keys", keys) as service:
         clients = {tenant: client_of(service, f"key-of-{tenant}") for tenant in TENANTS}
         for tenant, client in clients.items():
             events = []

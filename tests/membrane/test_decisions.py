@@ -21,6 +21,11 @@ def errors_of(data):
     return caught.value.errors
 
 
+def test_a_body_that_is_no_object_is_at_fault_as_a_whole():
+    with pytest.raises(InvalidRequest, match=r"^/: Expected `object`"):
+        parse_request(b"[]")
+
+
 def test_what_is_left_out_takes_the_contracts_defaults():
     request = parse_request(body())
     assert (request.choose, request.language, request.explain, request.reserve) == ("per_domain", None, "short", False)

@@ -73,6 +73,13 @@ def test_in_crisis_a_promised_time_is_owed_for_every_case_without_one():
     assert [one.about for one in opened(record)] == ["k-1", "k-2"]
 
 
+def test_nothing_is_owed_for_a_case_from_before_it_was_opened():
+    record = customer(case("k-1", opened=NOON - DAY), case("k-2", opened=NOON - HOUR), stage=Stage.CRISIS)
+    found = required(PACK, record, SETTINGS, t=NOON, at=NOON - 2 * HOUR)
+    assert [(one.about, one.opened_at) for one in found] == [("k-1", NOON - 2 * HOUR), ("k-2", NOON - HOUR)]
+    assert found[1].due == NOON - HOUR + 4 * HOUR
+
+
 def test_nothing_is_opened_twice_not_even_when_it_was_met():
     record = customer(case(severity=1))
     [found] = opened(record)

@@ -285,7 +285,20 @@ def test_what_the_strategies_make_is_valid(made: tuple[str, dict[str, Any]]) -> 
 
 @pytest.mark.parametrize(
     "name",
-    ["biometric_hash", "voiceprint", "voice_emotion", "FaceId", "emotion_from_voice", "agent_sentiment", "agentStress"],
+    [
+        "biometric_hash",
+        "voiceprint",
+        "voice_emotion",
+        "voice-stress",
+        "FaceId",
+        "facial_expression",
+        "iris_scan",
+        "emotion_from_voice",
+        "emotionOfAgent",
+        "agent_sentiment",
+        "agentStress",
+        "agents-mood",
+    ],
 )
 @pytest.mark.parametrize("wrap", [lambda d: d, lambda d: {"a": d}, lambda d: {"a": [[d]]}], ids=["flat", "in", "list"])
 def test_biometrics_and_agents_emotions_are_refused_wherever_they_hide(name: str, wrap: Any) -> None:
@@ -300,6 +313,11 @@ def test_an_escaped_name_hides_nothing() -> None:
 
 def test_words_in_values_and_harmless_names_are_accepted() -> None:
     accept(event(CHAT | {"text": "your biometric voiceprint and agent_emotion", "agent": "a", "tone": 1, "\u0065": 2}))
+
+
+@pytest.mark.parametrize("name", ["invoice_id", "invoiceId", "interface_id", "surface_id", "face_value", "agent_id"])
+def test_names_that_only_look_like_biometrics_are_kept(name: str) -> None:
+    accept(event(CHAT | {name: "a-1"}))
 
 
 SECRET = "4111111111111111"

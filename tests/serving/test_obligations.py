@@ -57,6 +57,12 @@ def test_a_bad_act_is_refused(api, body, status):
     assert api.post("/v1/obligations/o-1/meet", content=body).status_code == status
 
 
+def test_a_slot_that_an_act_does_not_have_is_refused_without_its_name(api):
+    api.write(obligations=[owed()])
+    answer = api.post("/v1/obligations/o-1/meet", content=b'{"4111111111111111": 1}')
+    assert (answer.status_code, b"4111" in answer.content) == (422, False)
+
+
 def test_an_obligation_nobody_has_is_not_found(api):
     assert api.post("/v1/obligations/none/meet").status_code == 404
 
