@@ -169,7 +169,7 @@ def _target(parser: CommandParser) -> None:
     parser.option("--url", _NAMED, "a running API", metavar="URL")
     parser.option("--key", _NAMED, "key of that API", metavar="KEY")
     parser.option("--data", path, "a data directory instead of an API", metavar="DIR")
-    parser.option("--tenant", _NAMED, "whose signals, with --data", default="default")
+    parser.option("--tenant", _NAMED, "whose customers, with --data", default="default")
 
 
 def _progress(parser: CommandParser) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import Any, Final
 
-from cli.client import ApiClient, Reply, detail_of
+from cli.client import ApiClient
 from cli.exits import DONE
 from cli.output import print_json, say
 from cli.replay import chosen_url
@@ -17,8 +15,9 @@ from membrane.errors import StoreUnavailable, UsageError
 
 PATH: Final = "/v1/decisions"
 _NAMES: Final = ("customer", "domain", "kind", "channel")
-_REFUSED: Final = 400
 _UNAVAILABLE: Final = 503
+PATIENCE_SECONDS: Final = 5.0
+"""A person waits longer for an answer than a machine does."""
 
 
 def decide(args: argparse.Namespace) -> int:
@@ -29,7 +28,7 @@ def decide(args: argparse.Namespace) -> int:
         with ApiClient(url, args.key) as client:
             answer = client.post(PATH, body)
     else:
-        answer = _answer(asyncio.run(_ask_directory(args, body)))
+        answer = _ask_directory(args, body)
     if args.json:
         print_json(answer)
     else:
@@ -90,40 +89,15 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-async def _ask_directory(args: argparse.Namespace, body: bytes) -> Reply:
-    """Asks the route itself, over the stores of a directory and without a server."""
-    from serving.app import create_app
+def _ask_directory(args: argparse.Namespace, body: bytes) -> Any:
+    """Asks the stores of a directory, without a server and without writing anything."""
+    from serving.asking import ask
     from serving.config import ServeConfig
-    from serving.services import Services
-    from storage.directory import DataDir
+    from serving.problems import Problem
 
-    data: Path = DataDir.existing(args.data).path
-    services = Services.open(ServeConfig(data=data, clock=args.clock))
+    config = ServeConfig(data=args.data, clock=args.clock, deadline_seconds=PATIENCE_SECONDS)
     try:
-        return await call(create_app(services), PATH, body)
-    finally:
-        services.close()
-
-
-async def call(app: Any, path: str, body: bytes) -> Reply:
-    """One POST to an ASGI app."""
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
-    await app(scope, receive, send)
-    return Reply(sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:]))
-
-
-def _answer(reply: Reply) -> Any:
-    if reply.status == _UNAVAILABLE:
-        raise StoreUnavailable(detail_of(reply))
-    if reply.status >= _REFUSED:
-        raise UsageError(detail_of(reply))
-    return reply.json()
+        return json.loads(ask(config, args.tenant, body))
+    except Problem as problem:
+        error = StoreUnavailable if problem.status == _UNAVAILABLE else UsageError
+        raise error(problem.detail) from problem

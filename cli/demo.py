@@ -22,11 +22,12 @@ from cli.feeds import HttpFeed
 from cli.output import number, print_json, progress_bar
 from cli.processes import command_line, leave_on_sigterm, own_environment
 from cli.replay import Counts, send_all
-from cli.services import free_port, wall_ms
+from cli.services import free_port
 from cli.story import SHOP, STEPS, Step
 from cli.telling import Teller
 from membrane.errors import StoreUnavailable
 from membrane.times import DAY, parse_time
+from storage.clock import wall_ms
 
 BEGAN_DAYS_AGO: Final = 120
 CROWD_DAYS: Final = 7

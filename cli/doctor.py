@@ -16,16 +16,16 @@ from cli.client import ApiClient
 from cli.exits import DONE, UNHEALTHY
 from cli.output import number, print_json, say
 from cli.processes import read_pid
-from cli.services import URL_FILE, wall_ms
+from cli.services import URL_FILE
 from membrane.errors import MembraneError
 from membrane.features import fingerprint
 from models.registry import Registry
 from models.scorer import load_bundle
 from serving.freshness import read_state
-from serving.principle_sets import compile_principles
+from storage.clock import wall_ms
 from storage.directory import DataDir
 from storage.log import SignalLog
-from storage.principles import PrincipleFiles
+from storage.principles import PrincipleFiles, compile_principles
 from storage.record_reader import RecordReader
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024

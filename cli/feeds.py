@@ -12,13 +12,13 @@ import msgspec
 
 from cli.client import ApiClient
 from cli.output import complain
-from cli.services import wall_ms
+from membrane.signals import MAX_SIGNAL_BYTES
+from storage.clock import wall_ms
 
 if TYPE_CHECKING:
     from serving.incoming import Incoming
 
 BATCH_TYPE: Final = "application/cloudevents-batch+json"
-MAX_LINE_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class LogFeed:
 
         now_ms = wall_ms()
         incoming = await sort_events(events, self._tenant, now_ms)
-        signals = await new_signals(incoming.signals, self._log)
+        signals = new_signals(incoming.signals)
         letters = [letter for letter, _ in incoming.dead_letters]
         answers = self._log.append(signals, now_ms, letters) if signals or letters else []
         accepted = sum(answers)
@@ -115,8 +115,8 @@ def _refusals(incoming: Incoming) -> list[Refusal]:
 
 
 def _fault(line: bytes) -> str | None:
-    if len(line) > MAX_LINE_BYTES:
-        return f"at most {MAX_LINE_BYTES} bytes are allowed for a signal"
+    if len(line) > MAX_SIGNAL_BYTES:
+        return f"at most {MAX_SIGNAL_BYTES} bytes are allowed for a signal"
     try:
         line.decode()
         msgspec.json.decode(line, type=msgspec.Raw)

@@ -21,10 +21,9 @@ from membrane.ports import RecordKind
 from membrane.times import format_time
 from models.bundle import MANIFEST, Bundle, read_bundle
 from storage.directory import DataDir
-from storage.documents import MAX_BYTES
 from storage.lock import dir_lock
 from storage.log import SignalLog
-from storage.principles import PrincipleFiles
+from storage.principles import PrincipleFiles, read_principle_file
 
 SEED_BUNDLES: Final = Path(models.__file__).parent / "seed"
 _PRINCIPLES: Final = "principles"
@@ -69,30 +68,16 @@ def _one_at_a_time(data: Path) -> Iterator[None]:
         yield
 
 
-def read_principle_file(path: Path) -> bytes:
-    """The bytes of a principle file, of which no more are read than one may have. UsageError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: a principle file was required: {error.strerror}") from error
-
-
 def _put_principles(path: Path | None, log: SignalLog, directory: DataDir, now_ms: int) -> Iterator[str]:
     latest = log.revisions().get(_PRINCIPLES)
-    if path is None and latest is not None:
+    if latest is not None and (path is None or latest["digest"] == sha256(read_principle_file(path)).hexdigest()):
         return
     # The condition engine is loaded only when there is something to compile.
-    from serving.principle_sets import DEFAULT_PACK, propose
+    from serving.principle_sets import put_in_force
     from serving.problems import Problem
 
-    path = path or DEFAULT_PACK
-    data = read_principle_file(path)
-    if latest is not None and latest["digest"] == sha256(data).hexdigest():
-        return
     try:
-        files = PrincipleFiles(directory.principles_path)
-        propose(data, log, files, now_ms, force=False, file=str(path))
+        put_in_force(path, log, PrincipleFiles(directory.principles_path), now_ms)
     except (InvalidPrinciples, Problem) as error:
         if latest is None:
             raise

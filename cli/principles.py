@@ -7,11 +7,10 @@ from dataclasses import asdict
 
 from cli.exits import DONE, FAILED
 from cli.output import complain, print_json, say
-from cli.prepare import read_principle_file
 from membrane.errors import InvalidPrinciples
 from membrane.principle_tests import run_tests
 from membrane.principles import PrincipleSet
-from serving.principle_sets import compile_principles
+from storage.principles import compile_principles, read_principle_file
 
 
 def check(args: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ import argparse
 import http.client
 import logging
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,16 +15,12 @@ from cli.output import complain, print_json, say
 from cli.processes import leave_on_sigterm, pid_file, read_pid
 from cli.supervisor import Child, Supervisor
 from membrane.errors import UsageError
+from storage.clock import wall_ms
 from storage.lock import WriterLock, dir_lock
 
 READY_SECONDS: Final = 0.5
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask, not where to listen
 URL_FILE: Final = "api.url"
-
-
-def wall_ms() -> int:
-    """The wall clock, in epoch milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 def up(args: argparse.Namespace) -> int:
@@ -40,7 +35,7 @@ def up(args: argparse.Namespace) -> int:
         _forget_metrics(run)
         children = [
             Child("the API", _serve_command(args, port), run / "api.pid"),
-            Child("the stream", _stream_command(args), run / "stream.pid"),
+            Child("the stream", _stream_command(args), run / "stream.pid", replaceable=True),
         ]
         supervisor = Supervisor(
             children, is_ready=lambda: is_ready(args.host, port), announce=lambda: _announce(args, url, children)
@@ -57,7 +52,6 @@ def serve(args: argparse.Namespace) -> int:
     if args.parent_pid is None:
         _prepare(args)
     from serving.config import ServeConfig
-    from serving.problems import Problem
     from serving.run import serve as run_api
 
     logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
@@ -67,24 +61,21 @@ def serve(args: argparse.Namespace) -> int:
         port=args.port or free_port(args.host),
         partitions=args.partitions,
         clock=args.clock,
-        principles=args.principles,
         keys=args.keys,
         parent_pid=args.parent_pid,
     )
     if args.parent_pid is not None:
         return run_api(config)
     say(f"serving {args.data} at http://{_address(args.host)}:{config.port}")
-    try:
-        with pid_file(args.data / "run" / "api.pid"):
-            return run_api(config)
-    except Problem as problem:  # the principle file is older than what is in force
-        raise UsageError(f"--principles {args.principles}: {problem.detail}") from problem
+    with pid_file(args.data / "run" / "api.pid"):
+        return run_api(config)
 
 
 def stream(args: argparse.Namespace) -> int:
     """The stream."""
     from stream.runner import StreamConfig, run_stream
 
+    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     path = args.data / "run" / "stream.pid"
 
     def ready() -> None:
@@ -165,7 +156,7 @@ def _announce(args: argparse.Namespace, url: str, children: list[Child]) -> None
 
 
 def _forget_metrics(run: Path) -> None:
-    from serving.shared_metrics import forget_all
+    from storage.metric_files import forget_all
 
     forget_all(run / "metrics")
 

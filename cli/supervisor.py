@@ -28,11 +28,13 @@ _HEARD: Final = frozenset({*_STOPPED_BY, signal.SIGCHLD})
 
 @dataclass(slots=True)
 class Child:
-    """One process to keep alive: `membrane COMMAND`, its pid in a file."""
+    """One process to keep alive: `membrane COMMAND`, its pid in a file. `replaceable`: another process may take over
+    its work while it runs; then it is left ended and the others go on."""
 
     name: str
     command: list[str]
     pid_path: Path
+    replaceable: bool = False
     pid: int = 0
     restarts: deque[float] = field(default_factory=deque)
 
@@ -87,7 +89,11 @@ class Supervisor:
                 self._announce()
 
     def _restart(self, child: Child, code: int) -> int | None:
-        """Starts a child that has ended again; our exit code when that would be no use."""
+        """Starts a child that has ended again; our exit code when that would be no use. One that was refused at the
+        very start has nobody to leave its work to."""
+        if code == ANOTHER_WRITER and child.replaceable and not self._waiting:
+            complain(f"{child.name} was taken over by another process; the others go on (when it ends, start anew)")
+            return None
         if code in _HOPELESS:
             return code
         now = time.monotonic()

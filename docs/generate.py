@@ -23,7 +23,7 @@ from membrane.principles import MONEY_KINDS, OWNERS, Effect
 from membrane.record import State
 from membrane.scope import DIRECTIONS, UNKNOWN_KIND
 from membrane.settings import TenantSettings
-from membrane.signals import TYPES
+from membrane.signals import MAX_SIGNAL_BYTES, TYPES
 from membrane.stages import ALLOWED_MOVES
 from membrane.times import DAY, HOUR, format_duration
 from membrane.tracker import STATIONARY
@@ -110,7 +110,7 @@ def body_limits() -> str:
     return table(
         ("what", "limit", "beyond it"),
         (
-            ("one signal", f"{limits.MAX_SIGNAL_BYTES // kib} KiB", "413; in a batch that signal alone is rejected"),
+            ("one signal", f"{MAX_SIGNAL_BYTES // kib} KiB", "413; in a batch that signal alone is rejected"),
             ("a batch", f"{limits.MAX_BATCH_BYTES // kib:,} KiB and {limits.MAX_BATCH_SIGNALS:,} signals", "413"),
             ("a decision request", f"{limits.MAX_DECISION_BYTES // kib} KiB", "413"),
             ("a principle file", f"{limits.MAX_PRINCIPLES_BYTES // kib} KiB", "413"),

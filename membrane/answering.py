@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +11,11 @@ from msgspec import UNSET
 
 from membrane import decisions as d
 from membrane.contest import Contest, Group, Standing
+from membrane.deadline import OutOfTime
 from membrane.dictionary import BY_NAME, FactSource
 from membrane.expressions import CASES
 from membrane.judging import Finding
-from membrane.principles import Etiquette, Principle
+from membrane.principles import Principle
 from membrane.times import format_duration, format_optional
 from membrane.unless import unless
 from membrane.until import first_changes
@@ -23,11 +25,10 @@ from membrane.wording import TEXTS
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to answer: in which language, how much to explain, and whether there is no time for `until` and `unless`."""
+    """How to answer: in which language, and how much to explain."""
 
     language: str
     explain: str
-    hurried: bool = False
 
 
 def candidate_verdicts(contest: Contest, manner: Manner) -> list[d.CandidateVerdict]:
@@ -35,9 +36,9 @@ def candidate_verdicts(contest: Contest, manner: Manner) -> list[d.CandidateVerd
     found: dict[int, d.CandidateVerdict] = {}
     for group in contest.groups:
         standings = contest.standings(group, contest.base.t)
-        until = {} if manner.hurried else first_changes(contest, group)
+        until = first_changes(contest, group)
         for place, standing in standings.items():
-            found[place] = _verdict(contest, group, place, standing, until.get(place), manner)
+            found[place] = _verdict(contest, group, place, standing, until[place], manner)
     return [found[place] for place in range(len(contest.asked))]
 
 
@@ -54,14 +55,13 @@ def _verdict(
     contest: Contest, group: Group, place: int, standing: Standing, until: int | None, manner: Manner
 ) -> d.CandidateVerdict:
     one = contest.asked[place]
-    facts = contest.sight(place, contest.base.t).facts(one.about)
-    allowed = standing.verdict is Verdict.ALLOW
+    facts = contest.facts(place)
     findings = contest.findings(place, contest.base.t)
-    modifying = [rule for rule in (one.etiquette.modifying if allowed and one.etiquette else ()) if rule.matches(facts)]
+    modifying = contest.modifying.get(place, []) if standing.verdict is Verdict.ALLOW else []
     reasons = [
         _reason(finding, facts, manner) for finding in (*_lost(standing), *findings, *map(_of_manner, modifying))
     ]
-    explained = [] if manner.hurried or manner.explain == "none" else unless(contest, group, place)
+    explained = [] if manner.explain == "none" else unless(contest, group, place)
     return d.CandidateVerdict(
         candidate=one.candidate.id,
         verdict=standing.verdict,
@@ -70,7 +70,7 @@ def _verdict(
         reasons=reasons,
         modifications=[d.Modification(rule.changes, rule.id) for rule in modifying],
         lost_to=standing.lost_to,
-        evaluated=_evaluated(one.etiquette, facts) if manner.explain == "full" else UNSET,
+        evaluated=list(_evaluated(contest, place, facts)) if manner.explain == "full" else UNSET,
     )
 
 
@@ -101,9 +101,10 @@ def _shown(name: str, facts: FactSource) -> Any:
     return format_duration(int(value)) if name in BY_NAME and BY_NAME[name].type == "duration" else value
 
 
-def _evaluated(etiquette: Etiquette | None, facts: FactSource) -> list[d.Evaluated]:
-    rules = (*etiquette.blocking, *etiquette.modifying) if etiquette else ()
-    return [
-        d.Evaluated(rule.id, rule.effect, rule.condition.evaluate(facts), _facts(rule.condition.reads, facts))
-        for rule in rules
-    ]
+def _evaluated(contest: Contest, place: int, facts: FactSource) -> Iterator[d.Evaluated]:
+    etiquette = contest.asked[place].etiquette
+    with suppress(OutOfTime):
+        for rule in (*etiquette.blocking, *etiquette.modifying) if etiquette else ():
+            contest.deadline.check()
+            holds = rule.condition.evaluate(facts)
+            yield d.Evaluated(rule.id, rule.effect, holds, _facts(rule.condition.reads, facts))

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
-
-CHOICES: Final = ("per_domain", "one", "none")
 
 
 @dataclass(frozen=True, slots=True)

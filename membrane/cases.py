@@ -102,7 +102,7 @@ def _set_severity(case: Case, severity: int, t: int) -> None:
 
 
 def _set_eta(case: Case, eta: int | None, t: int) -> None:
-    if (t, eta or 0) > (case.eta_at, case.eta or 0):
+    if (t, eta is not None, eta or 0) > (case.eta_at, case.eta is not None, case.eta or 0):
         case.eta, case.eta_at = eta, t
 
 
@@ -112,8 +112,9 @@ def _resolve(case: Case, data: s.CaseResolved, t: int) -> None:
 
 
 def _reopen(case: Case, t: int) -> None:
-    insort(case.reopenings, t)
-    del case.reopenings[:-KEPT_REPORTS]
+    if t not in case.reopenings:
+        insort(case.reopenings, t)
+        del case.reopenings[:-KEPT_REPORTS]
 
 
 def _report(state: State, case: Case) -> None:
@@ -133,14 +134,9 @@ def _report(state: State, case: Case) -> None:
 
 
 def _add_reports(state: State, problem: Problem, case: Case, name: int) -> None:
-    last = problem.reports[-2] if problem.reports else 0
     _without(problem, name)
     pairs = sorted([*reports(problem), *((t, name) for t in (case.reported_at, *case.reopenings))])
     problem.reports = [number for pair in pairs[-KEPT_REPORTS:] for number in pair]
-    latest = pairs[-1][0]
-    cleared = state.replaced.get(problem.product, 0)
-    if not last or latest - last > RECURRENCE_WINDOW or (problem.since <= cleared < latest):
-        problem.since = latest if last else pairs[0][0]
 
 
 def _problem_bytes(problems: list[Problem]) -> int:
@@ -196,6 +192,22 @@ def keep_latest(times: dict[str, int], kept: int) -> int:
 def find_problem(state: State, category: str, product: str) -> Problem | None:
     """The problem of a category and product, if it was reported."""
     return next((known for known in state.problems if known.product == product and known.category == category), None)
+
+
+def problem_key(problem: Problem) -> int:
+    """What stands for a problem in `Tracker.problems`."""
+    return zlib.crc32(f"{problem.category}\x1f{problem.product}".encode())
+
+
+def problem_since(problem: Problem, known: int, cleared: int) -> int:
+    """When a problem began, now that its latest report is in; `known` is what was said so far (0: nothing), `cleared`
+    when its product was last replaced. It ends after 30 days without a report, or when the product is replaced."""
+    times = problem.reports[::2]
+    if not known:
+        return times[0]
+    latest = times[-1]
+    gap = latest - times[-2] if len(times) > 1 else 0
+    return latest if gap > RECURRENCE_WINDOW or known <= cleared < latest else known
 
 
 def reports(problem: Problem) -> list[tuple[int, int]]:

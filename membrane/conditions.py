@@ -42,17 +42,21 @@ class ConditionFault:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A compiled condition: `reads` names the facts it reads, `ages` the ages it compares with literals, `thresholds`
-    where a change of one fact may change it."""
+    """A compiled condition: `reads` names the facts it reads, `changing` these but for features that are ages and only
+    compared with literals, `ages` the comparisons of ages with literals, `thresholds` where a change of one fact may
+    change it."""
 
     source: str
     reads: frozenset[str]
+    changing: frozenset[str]
     ages: tuple[AgeBound, ...]
     thresholds: tuple[Threshold, ...]
     evaluate: Callable[[FactSource], bool | None]
     """True or False for these facts; None when the engine fails, so that the caller takes the safe side."""
     by_engine: Callable[[FactSource], bool | None]
     """The same, always by the engine: the oracle of the closures."""
+    slow: bool
+    """Whether only the engine can say, which may take milliseconds."""
 
 
 def compile_condition(source: str, features: Iterable[str] = ()) -> Condition | tuple[ConditionFault, ...]:
@@ -82,8 +86,11 @@ def _condition(source: str, program: Any, tree: Node) -> Condition:
     reads = expressions.facts_read(tree)
     by_engine = _engine_evaluation(program, tuple(sorted(reads)))
     closure = expressions.closure(tree)
+    slow = closure is None
     evaluate = by_engine if closure is None else lambda facts: bool(closure(facts.get))
-    return Condition(source, reads, expressions.age_bounds(tree), expressions.thresholds(tree), evaluate, by_engine)
+    ages = expressions.age_bounds(tree)
+    changing = reads.difference(expressions.FEATURE_AGES) | expressions.loose_features(tree)
+    return Condition(source, reads, changing, ages, expressions.thresholds(tree), evaluate, by_engine, slow)
 
 
 def _engine_evaluation(program: Any, names: tuple[str, ...]) -> Callable[[FactSource], bool | None]:

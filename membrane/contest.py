@@ -9,7 +9,8 @@ from membrane.arbitration import group_of, winner
 from membrane.dictionary import Value
 from membrane.judging import Finding, Judge, verdict_of
 from membrane.moments import next_verdict_moment
-from membrane.sight import Asked, Sight, earliest
+from membrane.principles import Principle
+from membrane.sight import Asked, SharedFacts, Sight, earliest
 from membrane.vocabulary import InteractionClass, Verdict
 
 Change = tuple[str, Value]
@@ -27,16 +28,43 @@ class Standing:
 
 
 class Contest:
-    """Judges the candidates of a request at any moment from `base` on, as they are or with one fact changed."""
+    """Judges the candidates of a request at any moment from `base` on, as they are or with one fact changed. What would
+    take new work raises OutOfTime once the deadline has passed; what is known is told whenever it is asked for.
+
+    `modifying` holds what changes the manner of each candidate that is allowed, `defaulted` the places of those that
+    were not judged at all.
+    """
 
     def __init__(self, asked: list[Asked], base: Sight, judge: Judge, choose: str) -> None:
         self.asked = asked
         self.base = base
         self.judge = judge
         self.groups = _groups(asked, choose)
+        self.deadline = judge.deadline
+        self.modifying: dict[int, list[Principle]] = {}
+        self.defaulted: set[int] = set()
         self._sights = {(base.t, full): base for full in (False, True)}
         self._findings: dict[tuple[int, int], list[Finding]] = {}
         self._verdicts: dict[tuple[int, int, Change | None], Verdict] = {}
+        self._moments: dict[tuple[int, int], int | None] = {}
+
+    def judge_now(self, place: int) -> None:
+        """Works out what is said of a candidate at the base moment, but for what would change it."""
+        self.deadline.check()
+        if self.own_verdict(place, self.base.t) is Verdict.ALLOW:
+            asked = self.asked[place]
+            self.modifying[place] = self.judge.modifying(asked, self.sight(place, self.base.t))
+
+    def default(self, place: int, finding: Finding) -> None:
+        """Says what speaks for the verdict at the base moment in place of judging."""
+        self.defaulted.add(place)
+        self._findings[place, self.base.t] = [finding]
+        self._verdicts[place, self.base.t, None] = finding.verdict
+
+    def facts(self, place: int) -> SharedFacts:
+        """The facts for a candidate at the base moment, or when it would go out; now for one that was not judged."""
+        sight = self.base if place in self.defaulted else self.sight(place, self.base.t)
+        return sight.facts(self.asked[place].about)
 
     def sight(self, place: int, t: int) -> Sight:
         """How the customer looks when the candidate would go out: at t, or at its own later moment. What is owed by
@@ -45,6 +73,7 @@ class Contest:
         moment = max(t, asked.at)
         found = self._sights.get((moment, asked.may_be_owed))
         if found is None:
+            self.deadline.check()
             found = self._sights[moment, asked.may_be_owed] = self.base.later(moment, exactly=asked.may_be_owed)
         return found
 
@@ -55,10 +84,6 @@ class Contest:
         if found is None:
             found = self._findings[key] = self.judge.findings(self.asked[place], self.sight(place, t))
         return found
-
-    def replace_findings(self, place: int, findings: list[Finding]) -> None:
-        """Says what speaks for the verdict at the base moment in place of judging."""
-        self._findings[place, self.base.t] = findings
 
     def own_verdict(self, place: int, t: int, change: Change | None = None) -> Verdict:
         """The verdict on the candidate alone."""
@@ -72,6 +97,7 @@ class Contest:
         found = self.findings(place, t)
         if change is None:
             return verdict_of(found)
+        self.deadline.check()
         return self.judge.changed_verdict(self.asked[place], self.sight(place, t), found, *change)
 
     def verdict_if(self, place: int, group: Group, change: Change) -> Verdict:
@@ -86,6 +112,7 @@ class Contest:
 
         One that is allowed by itself depends on those that would be chosen before it, too.
         """
+        self.deadline.check()
         relevant = [place]
         if self.own_verdict(place, t) is Verdict.ALLOW:
             rank = self.asked[place].contender.rank
@@ -93,7 +120,10 @@ class Contest:
         return earliest((self._own_next_moment(other, t) for other in relevant), t)
 
     def _own_next_moment(self, place: int, t: int) -> int | None:
-        return next_verdict_moment(self.asked[place], self.sight(place, t), self.findings(place, t))
+        key = (place, t)
+        if key not in self._moments:
+            self._moments[key] = next_verdict_moment(self.asked[place], self.sight(place, t), self.findings(place, t))
+        return self._moments[key]
 
     def standings(self, group: Group, t: int, change: Change | None = None) -> dict[int, Standing]:
         """What becomes of each of a group at t."""

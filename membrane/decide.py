@@ -8,6 +8,7 @@ from membrane import decisions as d
 from membrane.answering import Manner, candidate_verdicts, choice
 from membrane.arbitration import Contender, score
 from membrane.contest import Contest
+from membrane.deadline import Deadline, OutOfTime
 from membrane.defaults import TABLE, class_default
 from membrane.errors import InvalidRequest
 from membrane.facts import About
@@ -40,17 +41,19 @@ def decide(
 
     `view` shows the customer at its clock, or at any moment up to the one asked about. `degraded`: what the server
     knows to be amiss (`very_stale` is shown as `stale`). `expired` says whether the deadline has passed: candidates not
-    judged by then get their class's default. InvalidRequest for moments before the customer's clock or over 31 days
+    judged by then get their class's default, and of `until`, `unless` and `valid_until` there is what was found by
+    then. InvalidRequest for moments before the customer's clock or over 31 days
     ahead. The server fills in `decision`, `logged`, `state.staleness_seconds` and the models' revisions.
     """
     moment = _moment(request, view, t)
     base = Sight(view if moment <= view.t else view.at(moment), settings)
     asked = [_asked(candidate, base, principles, moment) for candidate in request.candidates]
-    judge = Judge(settings, tuple(cause for cause in degraded if cause in TABLE))
+    deadline = Deadline(expired)
+    judge = Judge(settings, tuple(cause for cause in degraded if cause in TABLE), deadline)
     contest = Contest(asked, base, judge, request.choose)
-    late = _judge_in_time(contest, expired)
-    manner = Manner(request.language or settings.language, request.explain, hurried=late)
-    verdicts = candidate_verdicts(contest, manner)
+    _judge_in_time(contest)
+    verdicts = candidate_verdicts(contest, Manner(request.language or settings.language, request.explain))
+    valid_until = _valid_until(contest)
     record, general = base.view.record, base.view.facts()
     return d.Answer(
         decision="",
@@ -63,9 +66,9 @@ def decide(
         episode=episode_part(record),
         risks=risks(record, relapse=bool(general.get("risk.relapse"))),
         owed=owed(record),
-        state=state_part(view.record, [*degraded, "deadline"] if late else degraded),
+        state=state_part(record, view.as_of, [*degraded, "deadline"] if deadline.passed else degraded),
         revisions=d.Revisions(principles.name),
-        valid_until=None if late else format_optional(_valid_until(contest)),
+        valid_until=format_optional(valid_until),
     )
 
 
@@ -116,29 +119,32 @@ def _ended_at(candidate: d.Candidate, record: Record | None) -> int | None:
         return parse_time(about.at)
     if record is None:
         return None
-    for name in (about.interaction, f"touchpoint:{about.touchpoint}"):
-        if name in record.state.ended:
-            return record.state.ended[name]
-    return next((one.resolved_at for one in record.state.cases if one.case == about.case and one.resolved_at), None)
+    state = record.state
+    for name, ended in ((about.interaction, state.ended), (about.touchpoint, state.ended_touchpoints)):
+        if name is not None and name in ended:
+            return ended[name]
+    return next((one.resolved_at for one in state.cases if one.case == about.case and not one.open), None)
 
 
-def _judge_in_time(contest: Contest, expired: Callable[[], bool]) -> bool:
-    """Judges the candidates one by one; those that the deadline leaves over get their class's default. Whether there
-    were any."""
-    late = False
+def _judge_in_time(contest: Contest) -> None:
+    """Judges the candidates one by one; those that the deadline leaves over get their class's default."""
     for place, asked in enumerate(contest.asked):
-        late = late or expired()
-        if late:
-            cls = asked.slot.cls if asked.slot else None
-            verdict = class_default(cls, asked.candidate.kind, "deadline")
-            contest.replace_findings(place, [Finding(verdict, "degraded", "deadline", TEXTS["deadline"])])
-        else:
-            contest.findings(place, contest.base.t)
-    return late
+        try:
+            contest.judge_now(place)
+        except OutOfTime:
+            verdict = class_default(asked.slot.cls if asked.slot else None, asked.candidate.kind, "deadline")
+            contest.default(place, Finding(verdict, "degraded", "deadline", TEXTS["deadline"]))
 
 
 def _valid_until(contest: Contest) -> int | None:
-    """The earliest moment at which time may change anything in the answer, ages shown in reasons apart."""
+    """The earliest moment at which time may change anything in the answer, ages shown in reasons apart; None if there
+    was no time to find it."""
     base = contest.base
-    moments = [next_moment(asked, contest.sight(place, base.t)) for place, asked in enumerate(contest.asked)]
-    return earliest([base.next_due, *moments], base.t)
+    moments = [base.next_due]
+    try:
+        for place, asked in enumerate(contest.asked):
+            contest.deadline.check()
+            moments.append(next_moment(asked, contest.sight(place, base.t)))
+    except OutOfTime:
+        return None
+    return earliest(moments, base.t)

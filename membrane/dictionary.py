@@ -95,7 +95,7 @@ CASE_ENUMS: Final = {"status": CASE_STATUSES}
 
 BY_NAME: Final = {fact.name: fact for fact in FACTS}
 FEATURE_PREFIX: Final = "features."
-"""`features.<registry name>` is a double, 0.0 when unknown, and changes at tile ends."""
+"""`features.<registry name>` is a double, 0.0 when unknown; time changes it at tile ends, or as an age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,6 @@ class FactSource(Protocol):
 
     def get(self, name: str) -> Value:
         """The value of a fact of FACTS or of `features.<name>`; its `unknown` value when there is none."""
-
-    def known(self, name: str) -> bool:
-        """Whether the value comes from data (an age without an anchor is not known)."""
 
     def anchor(self, name: str) -> int | None:
         """Where an age starts (its value is t - anchor), None when unknown."""

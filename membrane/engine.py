@@ -101,17 +101,24 @@ def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
     return happened
 
 
-def advance(record: Record, t: int, rules: Rules, *, fired_until: int = 0) -> list[Happening] | None:
+def advance(
+    record: Record, t: int, rules: Rules, *, fired_until: int = 0, revised: bool = False
+) -> list[Happening] | None:
     """Let time pass until t, as a tick at t does: due times <= t fire in order, each judged at its own time.
 
-    `fired_until`: the due times up to then have fired already under these rules (the partition's last tick).
+    `fired_until`: the due times up to then have fired already (the partition's last tick). `revised`: the rules are
+    newer than that tick, so that the customer is also judged once at t: what already holds is owed from then on, and
+    nothing from before there were such rules.
     Changes `record` in place; None if nothing of it changed (then `clock` stays as well).
     """
     before = structs.replace(record.tracker, crisis_cases=dict(record.tracker.crisis_cases))
-    waited = bool(record.overdue)
-    happened = _fire_overdue(record, rules) if waited else []
+    waited, unopened = bool(record.overdue), record.unopened
+    happened = _fire_overdue(record, rules, fired_until if revised else 0) if waited else []
     happened += _fire(record, t, rules, fired_until)
-    if not happened and not waited and record.tracker == before:
+    if revised:
+        now = max(record.clock, t)
+        _judge_due(record, now, now, rules, happened)
+    if not happened and not waited and record.tracker == before and record.unopened == unopened:
         return None
     record.clock = max(record.clock, t)
     return happened
@@ -130,24 +137,25 @@ def next_due(record: Record, rules: Rules, t: int) -> int | None:
     """The first moment > t at which time alone may change the record; what waits for a tick comes first."""
     if record.overdue:
         return record.overdue[0]
-    return first_after(_moments(record, rules), t)
+    return first_after(_moments(record, rules, t), t)
 
 
-def _moments(record: Record, rules: Rules) -> Iterable[int]:
-    return [*moments(record.state, record.tracker), *_owed_moments(record, rules)]
+def _moments(record: Record, rules: Rules, t: int) -> Iterable[int]:
+    """The moments at which time alone may change the record; of those of changing facts the next after `t`."""
+    return [*moments(record.state, record.tracker), *_owed_moments(record, rules, t)]
 
 
-def _owed_moments(record: Record, rules: Rules) -> list[int]:
+def _owed_moments(record: Record, rules: Rules, t: int) -> list[int]:
     found: list[int] = []
     if rules.principles is not None:
         found.extend(obligations.due_moments(record, rules.principles))
-        found.extend(obligations.require_moments(rules.principles, RecordFacts(record, record.clock, rules.settings)))
+        found.extend(obligations.require_moments(rules.principles, RecordFacts(record, t, rules.settings)))
     return found
 
 
 def _deadlines(record: Record, rules: Rules) -> list[int]:
     ends = episode_ends(record.tracker)
-    return [*deadlines(record.state), *(() if ends is None else (ends,)), *_owed_moments(record, rules)]
+    return [*deadlines(record.state), *(() if ends is None else (ends,)), *_owed_moments(record, rules, record.clock)]
 
 
 def _put_off(record: Record, found: Iterable[int], known: frozenset[int]) -> None:
@@ -164,27 +172,31 @@ def _before_overdue(record: Record) -> int:
 def _fire(record: Record, t: int, rules: Rules, fired_until: int) -> list[Happening]:
     happened: list[Happening] = []
     cursor = max(record.clock, fired_until)
-    while (due := first_after(_moments(record, rules), cursor)) is not None and due <= t:
+    while (due := first_after(_moments(record, rules, cursor), cursor)) is not None and due <= t:
         _judge_due(record, due, due, rules, happened)
         cursor = due
     return happened
 
 
-def _fire_overdue(record: Record, rules: Rules) -> list[Happening]:
-    """Judge what waited, each at its own time; the stage by all that is known by now."""
+def _fire_overdue(record: Record, rules: Rules, in_force_since: int) -> list[Happening]:
+    """Judge what waited, each at its own time; the stage by all that is known by now. Nothing is owed for a moment
+    before there were such rules."""
     happened: list[Happening] = []
     while record.overdue:
         due = record.overdue.pop(0)
         known = frozenset(_deadlines(record, rules))
-        _judge_due(record, record.clock, due, rules, happened)
+        _judge_due(record, record.clock, due, rules, happened, in_force_since)
         _put_off(record, _deadlines(record, rules), known)
     return happened
 
 
-def _judge_due(record: Record, t: int, due: int, rules: Rules, happened: list[Happening]) -> None:
+def _judge_due(
+    record: Record, t: int, due: int, rules: Rules, happened: list[Happening], in_force_since: int = 0
+) -> None:
     _evaluate(record, t, due, Cause(type=DUE), rules, happened)
     happened.extend(_told(owed, due, rules) for owed in obligations.breach(record, due))
-    _require(record, due, due, rules, happened)
+    if due >= in_force_since:
+        _require(record, due, due, rules, happened)
 
 
 def _evaluate(record: Record, t: int, at: int, cause: Cause, rules: Rules, happened: list[Happening]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from membrane.cases import relapse_products
+from membrane.cases import problem_key, relapse_products
 from membrane.facts import LOW_SCORES_FOR
 from membrane.record import Record
 
@@ -17,9 +17,10 @@ def entities(record: Record, t: int, scope: str) -> list[str]:
         return [case.case for case in state.cases if case.open]
     if scope == "problem":
         return [
-            SEPARATOR.join((problem.category, problem.product, str(problem.since)))
+            SEPARATOR.join((problem.category, problem.product, str(since)))
             for problem in state.problems
-            if problem.since > state.replaced.get(problem.product, 0)
+            if (since := record.tracker.problems.get(problem_key(problem), 0))
+            and since > state.replaced.get(problem.product, 0)
         ]
     if scope == "product":
         return relapse_products(state, t)

@@ -10,15 +10,21 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Final, Literal, TypeVar
 
 from membrane.dictionary import BY_NAME, CASE_ENUMS, FEATURE_PREFIX, Value
+from membrane.features import AGES
 
 Getter = Callable[[str], Value]
 """Reads one fact by name."""
 Closure = Callable[[Getter], Value]
 Kind = Literal["const", "duration", "name", "variable", "field", "call", "list", "loop"]
 
+FEATURE_AGES: Final = {FEATURE_PREFIX + name: age for name, age in AGES.items()}
+"""The facts that are features and ages."""
+_MOST_UNITS: Final = 1e9
+"""An age that is compared with more is compared with what it never reaches."""
 CASES: Final = "cases"
 CASE_AGE: Final = "cases.age"
 """The name of the age of an open case in `AgeBound.fact`."""
@@ -37,7 +43,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class AgeBound:
-    """`fact op ms`: an age compared with a literal; time alone changes its truth `first_ms` after the age's anchor."""
+    """`fact op ms`: an age (a feature that is one, too) compared with a literal; time alone changes its truth
+    `moments_ms` after the age's anchor."""
 
     fact: str
     op: str
@@ -104,8 +111,17 @@ def is_age(node: Node) -> bool:
 
 
 def age_bounds(node: Node) -> tuple[AgeBound, ...]:
-    """Every comparison of an age with a literal duration."""
-    return tuple(bound for found in walk(node) if (bound := _age_bound(found)) is not None)
+    """Every comparison of an age with a literal duration, and of a feature that is an age with a literal number."""
+    bounds = ([_age_bound(found), _feature_bound(found)] for found in walk(node))
+    return tuple(bound for pair in bounds for bound in pair if bound is not None)
+
+
+def loose_features(node: Node) -> frozenset[str]:
+    """Features that are ages and stand anywhere but in a comparison with a literal: no moment can be told for them."""
+    if _feature_bound(node) is not None:
+        return frozenset()
+    own = {str(node.value)} & FEATURE_AGES.keys() if node.kind == "name" else frozenset()
+    return frozenset(own).union(*map(loose_features, node.children))
 
 
 def loose_ages(node: Node) -> list[Node]:
@@ -127,6 +143,24 @@ def _age_bound(node: Node) -> AgeBound | None:
     if not (is_age(left) and right.kind == "duration"):
         return None
     return AgeBound(str(left.value) if left.kind == "name" else CASE_AGE, op, int(right.value))
+
+
+def _feature_bound(node: Node) -> AgeBound | None:
+    if node.kind != "call" or node.value not in _MIRRORED:
+        return None
+    left, right = node.children
+    op = str(node.value).strip("_")
+    if left.kind == "const":
+        left, right, op = right, left, _MIRRORED[str(node.value)]
+    age = FEATURE_AGES.get(str(left.value)) if left.kind == "name" else None
+    if age is None or right.kind != "const" or not isinstance(right.value, (int, float)):
+        return None
+    literal = min(max(float(right.value), -1.0), _MOST_UNITS)
+    first_ms = ceil(literal * age.unit_ms) - 1
+    while first_ms / age.unit_ms < literal:  # the division is the feature's own: it decides about the last bit
+        first_ms += 1
+    exactly = first_ms / age.unit_ms == literal
+    return AgeBound(str(left.value), op if exactly else ">=", first_ms)
 
 
 def thresholds(node: Node) -> tuple[Threshold, ...]:

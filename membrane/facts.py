@@ -10,12 +10,12 @@ from typing import Final
 from membrane import cases as c
 from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Value
 from membrane.due import relapse_moments
-from membrane.features import FEATURE_NAMES, born_at, features
+from membrane.feature_changes import next_feature_change
+from membrane.features import AGES, FEATURE_NAMES, born_at, features
 from membrane.forecast import Forecast
 from membrane.record import Case, Record, State
 from membrane.settings import TenantSettings
 from membrane.stages import lifecycle
-from membrane.tiles import LEVELS
 from membrane.times import DAY
 from membrane.tracker import MILLION, p_crisis
 from membrane.vocabulary import CASE_STATUSES, CHANNELS, STAGES, Lifecycle
@@ -75,23 +75,27 @@ class RecordFacts:
         anchor = self.anchor(name)
         return max(self.t - anchor, 0) if anchor is not None else BY_NAME[name].unknown
 
-    def known(self, name: str) -> bool:
-        """Whether the value comes from data."""
-        if BY_NAME.get(name) is not None and BY_NAME[name].timed == "age":
-            return self.anchor(name) is not None
-        return name.startswith(("request.", "about.", "consent.")) or self.record is not None
-
     def anchor(self, name: str) -> int | None:
-        """Where an age starts, None when unknown."""
-        read = _ANCHORS.get(name)
-        return (read(self) or None) if read and (self.record or name == "about.age") else None
-
-    def next_change(self, name: str) -> int | None:
-        """The earliest moment > t at which time alone may change the fact (ages apart)."""
+        """Where an age starts, a feature's among them; None when unknown."""
+        if name == "about.age":
+            return self.about.ended_at if self.about.known else None
         if self.record is None:
             return None
+        read = _ANCHORS.get(name)
+        if read is not None:
+            return read(self) or None
+        age = AGES.get(name.removeprefix(FEATURE_PREFIX))
+        return (age.anchor(self.state) or None) if age is not None else None
+
+    def next_change(self, name: str) -> int | None:
+        """The earliest moment > t at which time alone may change the fact; ages apart, of which it is the next at which
+        to look where no literal says when it matters."""
+        if self.record is None:
+            return None
+        if name in _FEATURE_INDEX:
+            return next_feature_change(self.state, self.t, name.removeprefix(FEATURE_PREFIX))
         read = _CHANGES.get(name)
-        found = read(self) if read else _tile_ends(self) if name in _FEATURE_INDEX else []
+        found = read(self) if read else []
         return min((moment for moment in found if moment > self.t), default=None)
 
     def cases(self) -> Sequence[CaseFacts]:
@@ -211,7 +215,6 @@ _ANCHORS: Final[dict[str, Callable[[RecordFacts], int]]] = {
     "episode.age": lambda f: f.record.tracker.episode_at if f.record else 0,
     "closed.age": lambda f: f.state.closed_at,
     "customer.tenure": lambda f: born_at(f.state),
-    "about.age": lambda f: f.about.ended_at if f.about.known else 0,
 }
 
 
@@ -220,10 +223,6 @@ def _moved(f: RecordFacts) -> list[int]:
         return []
     moment = (f.forecast or Forecast(f.record, f.t)).next_move(f.t)
     return [] if moment is None else [moment]
-
-
-def _tile_ends(f: RecordFacts) -> list[int]:
-    return [(f.t // size + 1) * size for size, _ in LEVELS[:1]]
 
 
 _CHANGES: Final[dict[str, Callable[[RecordFacts], list[int]]]] = {

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from membrane.cases import missed_eta, recurrences
-from membrane.record import State, Tiles
+from membrane.record import Case, State, Tiles
 from membrane.tiles import LEVELS, MEASURE, MEASURES, WINDOWS
 from membrane.times import DAY, HOUR
 from membrane.vocabulary import CHANNELS, DOMAINS
@@ -78,6 +79,7 @@ class Reading:
     t: int
     tone: dict[str, tuple[int, int]]  # window -> (sum in 1e-4, messages)
     row: list[float]
+    open_cases: list[Case]
 
 
 def _mean_tone(window: str) -> Derive:
@@ -88,12 +90,19 @@ def _mean_tone(window: str) -> Derive:
     return derive
 
 
-def _age_days(anchor: Callable[[State], int]) -> Derive:
-    def derive(r: Reading) -> float:
-        at = anchor(r.state)
-        return min(max(r.t - at, 0) / DAY, AGE_CAP_DAYS) if at else AGE_CAP_DAYS
+@dataclass(frozen=True, slots=True)
+class Age:
+    """A derived feature that time alone moves, with every millisecond: (t - anchor) / unit_ms, at most `cap`; `unknown`
+    where there is no anchor (0)."""
 
-    return derive
+    anchor: Callable[[State], int]
+    unit_ms: int = DAY
+    cap: float = AGE_CAP_DAYS
+    unknown: float = AGE_CAP_DAYS
+
+    def __call__(self, r: Reading) -> float:
+        at = self.anchor(r.state)
+        return min(max(r.t - at, 0) / self.unit_ms, self.cap) if at else self.unknown
 
 
 def _score(read: Callable[[State], tuple[int, int] | None], neutral: float) -> Derive:
@@ -112,9 +121,8 @@ def _answered_at(read: Callable[[State], tuple[int, int] | None]) -> Callable[[S
     return anchor
 
 
-def _open_case_age_hours(r: Reading) -> float:
-    opened = [max(case.reported_at, case.opened_at) for case in r.state.cases if case.open]
-    return max(r.t - min(opened), 0) / HOUR if opened else 0.0
+def _oldest_open(state: State) -> int:
+    return min((max(case.reported_at, case.opened_at) for case in state.cases if case.open), default=0)
 
 
 def _promises_missed(r: Reading) -> float:
@@ -130,6 +138,11 @@ def _promises_missed(r: Reading) -> float:
 def _response_rate(r: Reading) -> float:
     sent = r.row[_INDEX["contacts_out_30d"]]
     return min(r.row[_INDEX["answers_positive_30d"]] / sent, 1.0) if sent else 0.0
+
+
+def open_cases(state: State) -> list[Case]:
+    """The cases that are open."""
+    return [case for case in state.cases if case.open]
 
 
 def usage_ratio(state: State, t: int) -> float | None:
@@ -170,38 +183,41 @@ DERIVED: Final[tuple[tuple[Feature, Derive], ...]] = (
     (Feature("tone_trend", "tone", "7d", "tone_mean_7d - tone_mean_30d, 0 if the week is silent"),
      lambda r: _mean_tone("7d")(r) - _mean_tone("30d")(r) if r.tone["7d"][1] else 0.0),
     (Feature("toned_messages_30d", "messages", "30d", "tone"), lambda r: float(r.tone["30d"][1])),
-    (Feature("open_cases", "cases", "now", "open cases"), lambda r: float(sum(c.open for c in r.state.cases))),
+    (Feature("open_cases", "cases", "now", "open cases"), lambda r: float(len(r.open_cases))),
     (Feature("open_case_severity", "5 - severity", "now", "worst open case, 0 if none"),
-     lambda r: float(max((5 - c.severity for c in r.state.cases if c.open), default=0))),
-    (Feature("open_case_age_hours", "hours", "now", "oldest open case"), _open_case_age_hours),
+     lambda r: float(max((5 - c.severity for c in r.open_cases), default=0))),
+    (Feature("open_case_age_hours", "hours", "now", "oldest open case"),
+     Age(_oldest_open, HOUR, cap=inf, unknown=0.0)),
     (Feature("cases_waiting_on_customer", "cases", "now", "open cases that wait for the customer"),
-     lambda r: float(sum(c.open and c.status == 1 for c in r.state.cases))),
+     lambda r: float(sum(c.status == 1 for c in r.open_cases))),
     (Feature("recurrences_30d", "reports", "30d", "greatest recurrences among open cases"),
-     lambda r: float(max((recurrences(r.state, c) for c in r.state.cases if c.open), default=0))),
+     lambda r: float(max((recurrences(r.state, c) for c in r.open_cases), default=0))),
     (Feature("promises_missed_30d", "promises", "30d", "etas that passed unkept"), _promises_missed),
     (Feature("etas_missed_open", "cases", "now", "open cases past their eta"),
-     lambda r: float(sum(missed_eta(c, r.t) for c in r.state.cases))),
+     lambda r: float(sum(missed_eta(c, r.t) for c in r.open_cases))),
     (Feature("response_rate_30d", "share", "30d", "positive answers / contacts out"), _response_rate),
     (Feature("usage_ratio_7d_30d", "ratio", "30d", "mean value 7 d / mean value 30 d, 1 if unknown"), _usage),
-    (Feature("order_recency", "days", "lifetime", "age of the last order"), _age_days(lambda s: s.order_at)),
+    (Feature("order_recency", "days", "lifetime", "age of the last order"), Age(lambda s: s.order_at)),
     (Feature("orders_total", "orders", "lifetime", "orders"), lambda r: float(r.state.orders)),
     (Feature("order_value_30d", "money", "30d", "order_value"), lambda r: r.row[-1] / 100),
     (Feature("order_value_mean", "money", "lifetime", "order value / orders"), _mean_order),
     (Feature("nps_last", "0..10", "lifetime", "last score, 8 if none"), _score(lambda s: s.nps, 8.0)),
-    (Feature("nps_age", "days", "lifetime", "age of the last NPS"), _age_days(_answered_at(lambda s: s.nps))),
+    (Feature("nps_age", "days", "lifetime", "age of the last NPS"), Age(_answered_at(lambda s: s.nps))),
     (Feature("csat_last", "1..5", "lifetime", "last score, 4 if none"), _score(lambda s: s.csat, 4.0)),
-    (Feature("csat_age", "days", "lifetime", "age of the last CSAT"), _age_days(_answered_at(lambda s: s.csat))),
+    (Feature("csat_age", "days", "lifetime", "age of the last CSAT"), Age(_answered_at(lambda s: s.csat))),
     (Feature("ces_last", "1..7", "lifetime", "last score, 5 if none"), _score(lambda s: s.ces, 5.0)),
-    (Feature("ces_age", "days", "lifetime", "age of the last CES"), _age_days(_answered_at(lambda s: s.ces))),
+    (Feature("ces_age", "days", "lifetime", "age of the last CES"), Age(_answered_at(lambda s: s.ces))),
     (Feature("complaint_age", "days", "lifetime", "age of the last complaint of our messages"),
-     _age_days(lambda s: s.complained_at)),
+     Age(lambda s: s.complained_at)),
     (Feature("negative_message_age", "days", "lifetime", "age of the last message <= -0.3"),
-     _age_days(lambda s: s.negative_at)),
-    (Feature("silence", "days", "lifetime", "age of the last sign of life"), _age_days(lambda s: s.inbound_at)),
+     Age(lambda s: s.negative_at)),
+    (Feature("silence", "days", "lifetime", "age of the last sign of life"), Age(lambda s: s.inbound_at)),
     (Feature("tenure", "days", "lifetime", "age of the relationship, at most 3650"),
-     lambda r: min(max(r.t - born_at(r.state), 0) / DAY, 3650.0)),
+     Age(born_at, cap=3650.0, unknown=3650.0)),
 )  # fmt: skip
 
+AGES: Final = {feature.name: derive for feature, derive in DERIVED if isinstance(derive, Age)}
+"""The features that are ages, by name."""
 REGISTRY: Final = (*SUMMED, *(feature for feature, _ in DERIVED))
 FEATURE_NAMES: Final = tuple(feature.name for feature in REGISTRY)
 _INDEX: Final = {name: index for index, name in enumerate(FEATURE_NAMES)}
@@ -239,7 +255,7 @@ def features(state: State, t: int) -> list[float]:
     _window(state.tiles_1d, t, "30d", sums)
     row = [float(number) for number in sums[:_FIRST_DERIVED]]
     tone = {window: (sums[total], sums[count]) for window, (total, count) in _TONE.items()}
-    reading = Reading(state, t, tone, [*row, float(sums[_ORDER_VALUE])])
+    reading = Reading(state, t, tone, [*row, float(sums[_ORDER_VALUE])], open_cases(state))
     row.extend([derive(reading) for _, derive in DERIVED])
     return row
 

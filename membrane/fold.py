@@ -2,7 +2,7 @@
 
 The state after a set of signals is the same whatever their order (law 2): every value kept is a minimum, a maximum, a
 sum, a register decided by (event time, value), or the most recent few of a set. What falls out of a bound is counted
-in `State.overflow`. One handler per signal type; types without a handler leave the state alone and are no news.
+in `State.overflow`. One handler per signal type; types without a handler leave the state alone but for its lifetime.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from membrane import signals as s
 from membrane.cases import KEPT_NAME_BYTES, apply_case_signal, keep_latest, replace_product
 from membrane.contacts import answer_contact, change_consent, make_contact
+from membrane.news import FROM_CUSTOMER, is_surely_news, touched
 from membrane.record import LowScore, Metric, Profile, State
 from membrane.signals import Data, StoredSignal
 from membrane.tiles import IN_CHANNEL, MEASURE, add
@@ -42,19 +43,20 @@ Handler = Callable[[State, Any, StoredSignal, int, int], None]
 def fold(state: State, signal: StoredSignal, data: Data | None, clock: int) -> bool:
     """Fold one signal into `state`, in place; `clock` is the customer's clock with this signal (>= its time).
 
-    True if the signal was news: a type that the state keeps something of.
+    True if the signal was news: it changed the features at `clock`.
     """
     t = signal.time
+    handler = _HANDLERS.get(signal.type) if data is not None else None
+    sure = handler is not None and is_surely_news(state, signal.type, t, clock)
+    before = None if sure else touched(state, signal.type, t, clock)
     state.signals += 1
     state.first_at = min(state.first_at, t) if state.first_at else t
     state.last_at = max(state.last_at, t)
-    handler = _HANDLERS.get(signal.type)
-    if handler is None or data is None:
-        return False
-    handler(state, data, signal, t, clock)
-    if signal.type in _FROM_CUSTOMER:
-        _active(state, t)
-    return True
+    if handler is not None:
+        handler(state, data, signal, t, clock)
+        if signal.type in FROM_CUSTOMER:
+            _active(state, t)
+    return sure or touched(state, signal.type, t, clock) != before
 
 
 def _active(state: State, t: int) -> None:
@@ -133,7 +135,7 @@ def _interaction(state: State, data: s.InteractionEnded, signal: StoredSignal, t
         state.escalated_at = max(state.escalated_at, t)
     _latest(state, state.ended, data.interaction, t)
     if data.touchpoint is not None:
-        _latest(state, state.ended, f"touchpoint:{data.touchpoint}", t)
+        _latest(state, state.ended_touchpoints, data.touchpoint, t)
     add(state, t, clock, amounts)
 
 
@@ -257,12 +259,3 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "cx.consent.changed.v1": change_consent,
     "cx.label.given.v1": _labelled,
 }
-
-_FROM_CUSTOMER: Final = frozenset(
-    f"cx.{name}.v1"
-    for name in (
-        "message.received", "interaction.ended", "contact.answered", "case.opened", "case.reopened", "usage.measured",
-        "order.placed", "survey.answered",
-    )
-)  # fmt: skip
-"""What counts as a sign of life from the customer, for dormancy."""

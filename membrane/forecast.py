@@ -37,8 +37,7 @@ class Forecast:
         self._complete = False
 
     def next_move(self, t: int) -> int | None:
-        """The earliest moment > t at which the stage, who names it (rules or model) or the lifecycle changes, None if
-        never."""
+        """The earliest moment > t at which the stage or the lifecycle changes, None if never."""
         while self._steps[-1][0] <= t and self._extend():
             pass
         return next((moment for moment, _ in self._steps if moment > t), None)
@@ -54,11 +53,11 @@ class Forecast:
         """Works out one more move; whether there is one."""
         t, before = self._steps[-1]
         state, tracker = self._record.state, copied_tracker(before)
-        known = before.stage, before.by_rules, LIFECYCLES.index(lifecycle(state, before, t))
+        known = before.stage, LIFECYCLES.index(lifecycle(state, before, t))
         moments = () if self._complete else sorted({moment for moment in _candidates(state, before, t) if moment > t})
         for moment in moments:
             evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, churn_threshold=self._churn_threshold)
-            if (tracker.stage, tracker.by_rules, tracker.lifecycle) != known:
+            if (tracker.stage, tracker.lifecycle) != known:
                 self._steps.append((moment, tracker))
                 return True
         self._complete = True

@@ -22,10 +22,6 @@ class Given:
             return self.values[name]
         return BY_NAME[name].unknown if name in BY_NAME else 0.0
 
-    def known(self, name: str) -> bool:
-        """Whether it was given."""
-        return name in self.values
-
     def anchor(self, name: str) -> int | None:
         """t minus the age given."""
         value = self.values.get(name)

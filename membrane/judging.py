@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from membrane.caps import Cap, cap_state
+from membrane.caps import Cap
+from membrane.deadline import Deadline
 from membrane.decisions import Candidate
 from membrane.defaults import default_verdict
 from membrane.dictionary import FactSource, Value
@@ -47,10 +48,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges candidates under a tenant's settings and what is degraded (causes of `membrane.defaults`)."""
+    """Judges candidates under a tenant's settings and what is degraded (causes of `membrane.defaults`); OutOfTime from
+    any of it once the deadline has passed."""
 
     settings: TenantSettings
     causes: tuple[str, ...] = ()
+    deadline: Deadline = field(default_factory=Deadline)
 
     def findings(self, asked: Asked, sight: Sight) -> list[Finding]:
         """What speaks for the verdict, strongest first; none says allow."""
@@ -62,7 +65,7 @@ class Judge:
         if any(one.verdict is Verdict.ALLOW for one in degraded):
             return degraded  # care fails open: what cannot be trusted blocks nothing
         # "Cannot read" is not "no data": from a record that cannot be read nothing is concluded.
-        matching = [] if UNREADABLE in self.causes else _matching(etiquette.blocking, facts)
+        matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking, facts)
         found = [*self._consent(slot, facts), *matching, *degraded]
         if (etiquette.caps or etiquette.quiet_hours) and not fulfils(asked.candidate, sight.owed):
             found += _full_caps(etiquette.caps, sight)
@@ -85,8 +88,26 @@ class Judge:
         if fact == STAGE and self.causes:
             verdicts += [one.verdict for one in self._degraded(slot, etiquette, facts) if STAGE in one.reads]
         # The first that matches is the strongest: what forbids comes before what defers.
-        touched = (_HARD[one.effect] for one in etiquette.reading.get(fact, ()) if one.matches(facts))
-        return strongest([*verdicts, next(touched, verdict)])
+        touched = next(self._matching(etiquette.reading.get(fact, ()), facts), None)
+        return strongest([*verdicts, _HARD[touched.effect] if touched else verdict])
+
+    def modifying(self, asked: Asked, sight: Sight) -> list[Principle]:
+        """The principles that change the manner of what is allowed."""
+        rules = asked.etiquette.modifying if asked.etiquette else ()
+        return list(self._matching(rules, sight.facts(asked.about))) if rules else []
+
+    def _blocking(self, principles: Iterable[Principle], facts: FactSource) -> list[Finding]:
+        return [
+            Finding(_HARD[one.effect], "principle", one.id, one.text, one.condition.reads, rule=one)
+            for one in self._matching(principles, facts)
+        ]
+
+    def _matching(self, principles: Iterable[Principle], facts: FactSource) -> Iterator[Principle]:
+        for one in principles:
+            if one.condition.slow:
+                self.deadline.check()
+            if one.matches(facts):
+                yield one
 
     def _degraded(self, slot: Slot, etiquette: Etiquette, facts: FactSource) -> Iterator[Finding]:
         stage = str(facts.get(STAGE))
@@ -126,17 +147,9 @@ def _strongest_first(finding: Finding) -> int:
     return -RANK[finding.verdict]
 
 
-def _matching(principles: Iterable[Principle], facts: FactSource) -> list[Finding]:
-    return [
-        Finding(_HARD[one.effect], "principle", one.id, one.text, one.condition.reads, rule=one)
-        for one in principles
-        if one.matches(facts)
-    ]
-
-
 def _full_caps(caps: Iterable[Cap], sight: Sight) -> Iterator[Finding]:
     for cap in caps:
-        state = cap_state(cap, sight.contacts, sight.t)
+        state = sight.cap_state(cap)
         if state.full:
             shown = {"contacts": state.counted, "at_most": cap.at_most, "per_hours": cap.per_ms / 3_600_000}
             yield Finding(Verdict.DEFER, "cap", cap.id, cap.text, shown=shown, rule=cap)

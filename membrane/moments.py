@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from membrane.caps import Cap, cap_state
+from membrane.caps import Cap
 from membrane.judging import STAGE, Finding, verdict_of
 from membrane.principles import Etiquette, Principle, Timing
 from membrane.sight import Asked, Sight, earliest
@@ -37,7 +37,7 @@ def next_moment(asked: Asked, sight: Sight) -> int | None:
     if etiquette is None:
         return None
     moments = [sight.next_change(timing, asked) for timing in (etiquette.blocking_timing, etiquette.modifying_timing)]
-    moments += [cap_state(cap, sight.contacts, sight.t).room_at for cap in etiquette.caps]
+    moments += [sight.cap_state(cap).room_at for cap in etiquette.caps]
     moments += [sight.quiet_change(quiet) for quiet in etiquette.quiet_hours]
     return earliest(moments, sight.t)
 
@@ -59,5 +59,5 @@ def _ends(finding: Finding, asked: Asked, sight: Sight) -> int | None:
     if isinstance(finding.rule, Principle):
         return sight.next_change(finding.rule.timing, asked)
     if isinstance(finding.rule, Cap):
-        return earliest([cap_state(finding.rule, sight.contacts, sight.t).room_at, sight.next_due], sight.t)
+        return earliest([sight.cap_state(finding.rule).room_at, sight.next_due], sight.t)
     return earliest([sight.quiet_change(finding.rule), sight.next_due], sight.t)

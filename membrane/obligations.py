@@ -13,14 +13,12 @@ from membrane import signals as s
 from membrane.dictionary import FactSource
 from membrane.entities import entities
 from membrane.facts import RecordFacts
-from membrane.ids import stable_id
+from membrane.ledger import make_room, may_be_paid, obligation_id, openings, was_opened
 from membrane.principles import Principle, PrincipleSet, Promise
 from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record
 from membrane.settings import TenantSettings
 
-KEPT: Final = 24
-"""A record keeps this many; the oldest closed ones go first, and where all are still owed nothing new is opened."""
-
+_DUE_ANYWAY: Final = frozenset({"stage.name", "risk.relapse", "case.eta_missed"})
 _NARROWED: Final = frozenset({"case", "problem", "product", "survey"})
 _MET_BY_CONTACT: Final = frozenset({"agent_call", "status_call", "outage_notice", "rescue_offer"})
 _MET_BY_CREDIT: Final = frozenset({"free_service", "service_credit"})
@@ -32,21 +30,28 @@ def required(
     principles: PrincipleSet, record: Record, settings: TenantSettings, *, t: int, at: int
 ) -> list[Obligation]:
     """Opens what the principles demand of the record as it is at `t`, dated `at` (a case cannot be owed anything before
-    it was opened, which a late signal about the customer may make it seem); nothing is ever opened twice.
+    it was opened, which a late signal about the customer may make it seem); nothing is opened twice as far as the
+    record knows, and what finds no room is counted in `Record.unopened`.
 
     The condition is evaluated for the whole customer first, then for each case, problem, product or survey alone.
     """
     facts = RecordFacts(record, t, settings)
-    opened = []
+    opened: list[Obligation] = []
+    unopened = 0
     for rule in principles.requires:
         promise = rule.promise
         if promise is None or not rule.matches(facts):
             continue
         for about in _abouts(rule, promise, record, settings, t):
             owed = _obligation(rule, promise, record, about, max(at, _begins(record, promise.once_per, about)))
-            if _may_open(owed, promise, record) and _make_room(record):
+            if not _may_open(owed, promise, record):
+                continue
+            if may_be_paid(record, promise, owed.opened_at) and make_room(record, principles, t):
                 record.obligations.append(owed)
                 opened.append(owed)
+            else:
+                unopened += 1
+    record.unopened = max(record.unopened, unopened)
     return opened
 
 
@@ -75,19 +80,27 @@ def breach(record: Record, t: int) -> list[Obligation]:
 
 def due_moments(record: Record, principles: PrincipleSet) -> Iterator[int]:
     """The moments at which obligations change by time: due times, next periods, windows of at_most that make room."""
+    if not record.obligations:  # of most customers; without them there is no ledger either
+        return
     yield from (one.due for one in record.obligations if one.state == OPEN)
-    promises = {rule.id: rule.promise for rule in principles.requires}
-    for one in record.obligations:
-        promise = promises.get(one.principle)
-        if promise is not None and promise.every_ms:
-            yield one.opened_at + promise.every_ms
-        if promise is not None and promise.at_most is not None:
-            yield one.opened_at + promise.at_most[1]
+    for rule in principles.requires:
+        promise = rule.promise
+        if promise is None or not (promise.every_ms or promise.at_most):
+            continue
+        for opened_at in openings(record, rule.id):
+            if promise.every_ms:
+                yield opened_at + promise.every_ms
+            if promise.at_most is not None:
+                yield opened_at + promise.at_most[1]
 
 
 def require_moments(principles: PrincipleSet, facts: FactSource) -> Iterator[int]:
-    """The moments, past or to come, at which ages make conditions of `require` principles change."""
-    return principles.require_timing.age_moments(facts)
+    """The moments at which time may change conditions of `require` principles: those of ages, past or to come, and the
+    next of each other fact, but of those that `membrane.due` has moments for."""
+    yield from principles.require_timing.age_moments(facts)
+    for name in principles.require_timing.changing:
+        if name not in _DUE_ANYWAY and (moment := facts.next_change(name)) is not None:
+            yield moment
 
 
 def _abouts(rule: Principle, promise: Promise, record: Record, settings: TenantSettings, t: int) -> Iterable[str]:
@@ -109,7 +122,7 @@ def _begins(record: Record, scope: str, about: str) -> int:
 def _obligation(rule: Principle, promise: Promise, record: Record, about: str, at: int) -> Obligation:
     key = f"{promise.once_per}:{about}" if promise.once_per else f"every:{at}"
     return Obligation(
-        obligation=stable_id(rule.id, record.tenant, record.customer, key),
+        obligation=obligation_id(record, rule.id, key),
         principle=rule.id,
         kind=promise.kind,
         owner=promise.owner,
@@ -122,24 +135,17 @@ def _obligation(rule: Principle, promise: Promise, record: Record, about: str, a
 
 
 def _may_open(owed: Obligation, promise: Promise, record: Record) -> bool:
-    earlier = [one for one in record.obligations if one.principle == owed.principle]
-    if any(one.obligation == owed.obligation for one in earlier):
+    if was_opened(record, owed.obligation):
         return False
-    if promise.every_ms and any(owed.opened_at < one.opened_at + promise.every_ms for one in earlier):
+    if not (promise.every_ms or promise.at_most):
+        return True
+    earlier = list(openings(record, owed.principle))
+    if promise.every_ms and any(owed.opened_at < at + promise.every_ms for at in earlier):
         return False
     if promise.at_most is None:
         return True
     count, window = promise.at_most
-    return sum(one.opened_at > owed.opened_at - window for one in earlier) < count
-
-
-def _make_room(record: Record) -> bool:
-    if len(record.obligations) < KEPT:
-        return True
-    closed = [one for one in record.obligations if one.state in {MET, WAIVED}]
-    if closed:
-        record.obligations.remove(min(closed, key=lambda one: (one.closed_at, one.opened_at, one.obligation)))
-    return bool(closed)
+    return sum(at > owed.opened_at - window for at in earlier) < count
 
 
 # ---- what closes an obligation -------------------------------------------------------------------------------------

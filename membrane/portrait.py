@@ -8,7 +8,7 @@ from typing import Final
 from membrane.decisions import EpisodePart, Owed, Risks, StagePart, StatePart
 from membrane.ids import episode_id
 from membrane.record import BREACHED, OBLIGATION_STATES, OPEN, Record
-from membrane.times import format_time
+from membrane.times import format_optional, format_time
 from membrane.tracker import confidence
 from membrane.vocabulary import DEGRADED, STAGES
 
@@ -54,10 +54,10 @@ def owed(record: Record | None) -> list[Owed]:
     ]
 
 
-def state_part(record: Record | None, causes: Iterable[str]) -> StatePart:
-    """The record judged, as it was stored, and what is amiss in the contract's words."""
+def state_part(record: Record | None, as_of: int | None, causes: Iterable[str]) -> StatePart:
+    """The record judged, `as_of` its clock when it was stored, and what is amiss in the contract's words."""
     words = dict.fromkeys("stale" if cause == "very_stale" else cause for cause in causes)
     flags = [word for word in words if word in DEGRADED]
     if record is None:
         return StatePart(None, None, None, flags)
-    return StatePart(format_time(record.clock), record.version, None, flags)
+    return StatePart(format_optional(as_of), record.version, None, flags)

@@ -60,7 +60,9 @@ class LogRecord:
 @dataclass(frozen=True, slots=True)
 class NewSignal:
     """A checked signal on its way into the log. `body` is a JSON `StoredSignal`; `consents` are
-    (channel index, domain index, granted, time_ms) that must be visible with it."""
+    (channel index, domain index, granted, time_ms) that must be visible with it, and so must what follows from
+    `opts_out_of`, the id of a contact whose channel and domain the customer closes. `contact` is a contact that was
+    made: (its id, channel index, domain index)."""
 
     tenant: str
     customer: str
@@ -69,6 +71,8 @@ class NewSignal:
     time_ms: int
     body: bytes
     consents: tuple[tuple[int, int, bool, int], ...] = ()
+    contact: tuple[str, int, int] | None = None
+    opts_out_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,9 @@ class Commit:
     """What one step of the stream writes in ONE transaction of one partition's store."""
 
     records: list[tuple[str, str, bytes]] = field(default_factory=list)  # (tenant, customer, record bytes)
-    due: list[tuple[str, str, int | None]] = field(default_factory=list)  # next due time of each written customer
+    due: list[tuple[str, str, int | None]] = field(
+        default_factory=list
+    )  # next due time of each written customer; alone for one whose record cannot be read
     effects: list[Effect] = field(default_factory=list)
     obligations: list[tuple[str, str, str, str, str, int, bytes]] = field(default_factory=list)
     # (obligation id, tenant, customer, state, owner, due_ms, JSON body): the latest state of each

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from membrane.caps import Cap
 from membrane.conditions import Condition, compile_condition
+from membrane.contacts import KEPT_CONTACTS
 from membrane.document import DocumentReader, Positions
 from membrane.errors import InvalidPrinciples
 from membrane.principle_tests import read_tests
@@ -27,8 +28,8 @@ from membrane.scope import ALL_KINDS, DIRECTIONS, Scope, Slot, all_slots
 from membrane.vocabulary import CHANNELS, KINDS, OBLIGATION_KINDS, ONCE_PER, InteractionClass
 from membrane.wording import cap_text, quiet_text
 
-MAX_CAP: Final = 32
-"""A record keeps the latest 32 contacts: a greater cap could never be full."""
+MAX_CAP: Final = KEPT_CONTACTS
+"""A record keeps no more contacts: a greater cap could not be told from a full one."""
 MAX_ITEMS: Final = 500
 _SCOPE_FIELDS: Final = {
     "domains": tuple(KINDS),

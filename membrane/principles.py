@@ -128,7 +128,8 @@ GUARANTEES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How time alone may change some conditions: facts that name their own next change, ages against literals."""
+    """How time alone may change some conditions: facts that name their own next change, ages against literals. A
+    feature that is an age is among the former only where it is not just compared with literals."""
 
     changing: tuple[str, ...]
     ages: tuple[AgeBound, ...]
@@ -152,7 +153,7 @@ _MOVES_WITH: Final = dict.fromkeys(("lifecycle", "stage.p_crisis", "stage.age", 
 def timing_of(principles: Iterable[Principle]) -> Timing:
     """The timing of the conditions of some principles, each thing once."""
     conditions = [one.condition for one in principles]
-    reads = {_MOVES_WITH.get(name, name) for condition in conditions for name in condition.reads}
+    reads = {_MOVES_WITH.get(name, name) for condition in conditions for name in condition.changing}
     ages = {bound: None for condition in conditions for bound in condition.ages}
     return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(ages))
 

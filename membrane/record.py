@@ -1,7 +1,8 @@
 """A customer's record: everything lasting we know of one customer, as bounded, versioned, checksummed bytes.
 
 Two halves with two laws. `State` is a function of the *set* of signals and of the clock, whatever the order of arrival
-(law 2). `Tracker` and the obligations are functions of the log's order and are never rewritten by a late signal.
+(law 2), within its bounds: a case or problem that fell out of one and is named again starts anew. `Tracker` and the
+obligations are functions of the log's order and are never rewritten by a late signal.
 
 Stored form: one byte of format version, four bytes of CRC-32 of what follows, then MessagePack, deflated when that is
 worth it. Times are epoch milliseconds; money is in minor units, tone in 1e-4, probabilities in 1e-6: integers, so that
@@ -59,21 +60,18 @@ class Case(msgspec.Struct, array_like=True):
 
 
 class Problem(msgspec.Struct, array_like=True):
-    """A category and product with the latest times it was reported (openings and reopenings of its cases). `since` is
-    when it began, by the order of the log: it ends after 30 days without a report, or when the product is replaced."""
+    """A category and product with the latest times it was reported (openings and reopenings of its cases)."""
 
     category: str
     product: str
     reports: list[int]  # flat (time, case hash) pairs, by time
-    since: int = 0
 
 
 class Contact(msgspec.Struct, array_like=True):
     """A contact made by a department, and what came of it. `made_at` is 0 while only an answer is known. The same
-    contact id made at two times is two contacts; an answer goes to both."""
+    contact id made at two times is two contacts; an answer goes to both. Ids are as `membrane.contacts.brief` says."""
 
     contact: str
-    at: int  # latest event time that names it: what the bound keeps by
     made_at: int = 0
     domain: int = 0
     channel: int = 0
@@ -125,7 +123,9 @@ class State(msgspec.Struct, array_like=True):
     cases: list[Case] = []
     problems: list[Problem] = []
     replaced: dict[str, int] = {}  # product -> latest product.replaced
-    contacts: list[Contact] = []
+    contacts: list[Contact] = []  # the latest made
+    contacts_lost: dict[int, int] = {}  # domain -> when the latest contact was made that is no longer in `contacts`
+    answers: list[Contact] = []  # answers whose contact is not in `contacts`: the latest
     metrics: list[Metric] = []
     consents: dict[int, tuple[int, bool]] = {}  # channel * 8 + domain -> (event time, granted)
     very_negative: list[int] = []  # the two latest messages <= -0.7
@@ -143,7 +143,8 @@ class State(msgspec.Struct, array_like=True):
     low_csat_at: int = 0  # latest CSAT or CES <= 2
     good_csat_at: int = 0  # latest CSAT >= 4
     low_scores: list[LowScore] = []
-    ended: dict[str, int] = {}  # interaction, or touchpoint:<name> -> when it ended (bounded), for surveys about it
+    ended: dict[str, int] = {}  # interaction -> when it ended (bounded), for surveys about it
+    ended_touchpoints: dict[str, int] = {}  # touchpoint -> when the latest interaction at it ended (bounded)
     orders: int = 0
     order_value: int = 0  # minor units
     order_at: int = 0
@@ -177,6 +178,7 @@ class Tracker(msgspec.Struct, array_like=True):
     drivers: list[tuple[str, int]] = []  # (feature, contribution in 1e-4)
     model_invalid: bool = False
     by_rules: bool = False  # a rule names the stage (steady and thriving are what is left)
+    problems: dict[int, int] = {}  # hash of a problem in the state -> when it began, as known when it was reported
 
 
 OPEN, MET, BREACHED, WAIVED = range(4)
@@ -199,10 +201,21 @@ class Obligation(msgspec.Struct, array_like=True):
     closed_at: int = 0
 
 
+class Past(msgspec.Struct, array_like=True):
+    """What stays of a closed obligation that made room for another (`membrane.ledger`)."""
+
+    obligation: int  # its id, the 16 hex digits as a number
+    principle: int  # hash
+    opened_at: int
+    money: bool
+
+
 class Record(msgspec.Struct, array_like=True):
     """All of it. `clock` is the customer's clock when this was last written; `version` the log offset that wrote it;
     `revision` the offset of the last revision record in force then; `overdue` due times that a late signal set at or
-    before the clock and that wait for the next tick (law 4)."""
+    before the clock and that wait for the next tick (law 4); `past` what is known of obligations that made room,
+    `forgotten_at` when the latest money was opened that is not even there any more; `unopened` the most debts at once
+    that could not be opened because what is owed filled the record, or because of `forgotten_at`."""
 
     tenant: str
     customer: str
@@ -213,6 +226,9 @@ class Record(msgspec.Struct, array_like=True):
     tracker: Tracker
     obligations: list[Obligation] = []
     overdue: list[int] = []
+    past: list[Past] = []
+    forgotten_at: int = 0
+    unopened: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder()

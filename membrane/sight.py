@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from membrane.arbitration import Contender
+from membrane.caps import Cap, CapState, cap_state
 from membrane.decisions import Candidate
 from membrane.dictionary import FACTS, CaseFacts, FactSource, Value
 from membrane.facts import NOTHING, About
@@ -33,6 +34,10 @@ class View(Protocol):
     @property
     def record(self) -> Record | None: ...
 
+    @property
+    def as_of(self) -> int | None:
+        """The clock of the record as it was stored."""
+
     def at(self, t: int) -> View:
         """The customer at a later moment: due times up to it have fired on a copy."""
 
@@ -43,9 +48,6 @@ class View(Protocol):
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> FactSource:
         """The facts for a request; with `narrow` = (scope, entity) those of cases, problems, products and surveys as
         if only that entity were there."""
-
-    def entities(self, scope: str) -> list[str]:
-        """The entities of a once_per scope."""
 
     def consent(self, channel: int, domain: int) -> str:
         """granted, denied or none."""
@@ -74,9 +76,6 @@ class SharedFacts:
             value = self._source.get(name)
             (self._own if name in REQUEST_FACTS else self._shared)[name] = value
         return value
-
-    def known(self, name: str) -> bool:
-        return self._source.known(name)
 
     def anchor(self, name: str) -> int | None:
         return self._source.anchor(name)
@@ -122,7 +121,8 @@ class Sight:
         self.view = view
         self.t = view.t
         record = view.record
-        self.contacts: list[Contact] = record.state.contacts if record else []
+        self._contacts: list[Contact] = record.state.contacts if record else []
+        self._contacts_lost: dict[int, int] = record.state.contacts_lost if record else {}
         self.owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
         self._record = record
         self._settings = settings
@@ -153,6 +153,10 @@ class Sight:
         if name not in self._changes:
             self._changes[name] = facts.next_change(name)
         return self._changes[name]
+
+    def cap_state(self, cap: Cap) -> CapState:
+        """How full a cap is."""
+        return cap_state(cap, self._contacts, self.t, self._contacts_lost)
 
     def quiet_change(self, quiet: QuietHours) -> int | None:
         """When quiet hours begin or end for this customer, worked out once."""

@@ -20,6 +20,8 @@ from membrane.vocabulary import NO_EVIDENCE_CODES, RESOLUTION_CODES, STAGES, Lif
 
 QUIET_AFTER_CRISIS: Final = 24 * HOUR
 RECOVERING_FOR: Final = 14 * DAY
+WORD_COUNTS_FOR: Final = 30 * DAY
+"""How old an escalation or a label of crisis may be to put somebody into crisis; older ones came too late."""
 VERY_NEGATIVE_WINDOW: Final = 48 * HOUR
 OUR_COURT_FOR: Final = 24 * HOUR
 LOW_CSAT_FOR: Final = 7 * DAY
@@ -86,7 +88,8 @@ def _crisis(state: State, tracker: Tracker, t: int) -> Finding | None:
 
 
 def crisis_drivers(state: State, tracker: Tracker, t: int) -> tuple[tuple[str, float], ...]:
-    """What puts (or keeps putting) the customer in crisis at t; an escalation or label counts once."""
+    """What puts (or keeps putting) the customer in crisis at t; an escalation or label counts once, and not when it
+    comes too late: after 30 days, or after a later good word."""
     drivers: list[tuple[str, float]] = []
     open_cases = [case for case in state.cases if case.open]
     if any(case.severity == 1 for case in open_cases):
@@ -97,11 +100,17 @@ def crisis_drivers(state: State, tracker: Tracker, t: int) -> tuple[tuple[str, f
     if _angry(state, tracker, t) and any(case.severity <= 2 for case in open_cases):
         drivers.append(("negative_messages_24h", 2.0))
     if tracker.stage != CRISIS:
-        if state.escalated_at > tracker.left_crisis_at:
+        since = max(tracker.left_crisis_at, t - WORD_COUNTS_FOR)
+        if state.escalated_at > since and state.escalated_at >= _good_word_at(state):
             drivers.append(("escalation", 1.0))
-        if state.crisis_label_at > max(tracker.left_crisis_at, state.other_label_at):
+        if state.crisis_label_at > max(since, state.other_label_at) and state.crisis_label_at >= _good_word_at(state):
             drivers.append(("label", 1.0))
     return tuple(drivers)
+
+
+def _good_word_at(state: State) -> int:
+    """The latest message >= +0.3 or CSAT >= 4."""
+    return max(state.positive_at, state.good_csat_at)
 
 
 def _angry(state: State, tracker: Tracker, t: int) -> bool:
@@ -132,7 +141,7 @@ def crisis_is_over(state: State, tracker: Tracker, t: int) -> bool:
     if any(closed == 0 for closed in closings):
         return False
     fixed_at = max((abs(closed) for closed in closings), default=tracker.since)
-    good_word = max(state.positive_at, state.good_csat_at)
+    good_word = _good_word_at(state)
     if good_word > fixed_at and good_word > state.negative_at:
         return True
     return bool(closings) and all(closed > 0 for closed in closings) and t >= quiet_from(state) + QUIET_AFTER_CRISIS

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from membrane.cases import problem_key, problem_since
 from membrane.record import Cause, State, Tracker
 from membrane.stages import (
     ALLOWED_MOVES,
@@ -46,6 +47,7 @@ RULE_ODDS: Final = 20.0
 DUE: Final = "due"
 """The type of a cause that is no signal but a due time."""
 KEPT_CRISIS_CASES: Final = 24
+_ABOUT_CASES: Final = "cx.case."
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ def evaluate(
     `churn_threshold` above 1 leaves the churn risk out (an advisory model).
     """
     _follow_cases(tracker, state)
+    if cause.type.startswith(_ABOUT_CASES):
+        _follow_problems(tracker, state)
     churn = tracker.churn / MILLION
     finding = rule_stage(state, tracker, t, waiting, churn if churn >= churn_threshold else -1.0)
     change = _move(tracker, state, _named(tracker, finding), at, cause, t)
@@ -134,6 +138,15 @@ def _follow_cases(tracker: Tracker, state: State) -> None:
         for case in state.cases:
             if case.case in tracker.crisis_cases:
                 tracker.crisis_cases[case.case] = closing(case)
+
+
+def _follow_problems(tracker: Tracker, state: State) -> None:
+    tracker.problems = {
+        (key := problem_key(problem)): problem_since(
+            problem, tracker.problems.get(key, 0), state.replaced.get(problem.product, 0)
+        )
+        for problem in state.problems
+    }
 
 
 def _named(tracker: Tracker, finding: Finding) -> int:
@@ -190,22 +203,21 @@ def episode_ends(tracker: Tracker) -> int | None:
 
 
 def probabilities(tracker: Tracker) -> list[float]:
-    """The probability of each stage, in the order of STAGES: the filtered ones, with the odds of a stage that a rule
-    names times RULE_ODDS. By rules only, the stage in force has it all."""
+    """The filtered probability of each stage, in the order of STAGES; by rules only, the stage in force has it all."""
     if not tracker.probabilities:
         return [float(stage == tracker.stage) for stage in range(len(STAGES))]
-    weights = [number / MILLION for number in tracker.probabilities]
-    if tracker.by_rules:
-        weights[tracker.stage] *= RULE_ODDS
-    whole = sum(weights)
-    return [round(weight / whole, 6) for weight in weights]
+    return [number / MILLION for number in tracker.probabilities]
 
 
 def p_crisis(tracker: Tracker) -> float:
-    """The probability of crisis; by rules only, 1 in crisis, else 0."""
+    """The filtered probability of crisis, whatever stage the rules name; by rules only, 1 in crisis, else 0."""
     return probabilities(tracker)[CRISIS]
 
 
 def confidence(tracker: Tracker) -> float:
-    """The probability of the stage in force."""
-    return probabilities(tracker)[tracker.stage]
+    """How sure the stage in force is: its filtered probability, with odds of RULE_ODDS times that where a rule names
+    it. For display; no condition reads it."""
+    p = probabilities(tracker)[tracker.stage]
+    if not tracker.by_rules or not tracker.probabilities:
+        return p
+    return round(p * RULE_ODDS / (p * RULE_ODDS + 1 - p), 6)

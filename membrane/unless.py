@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from membrane import decisions
 from membrane.contest import Contest, Group
+from membrane.deadline import OutOfTime
 from membrane.dictionary import BY_NAME, FEATURE_PREFIX, FactSource, FactType, Value
 from membrane.expressions import Threshold
 from membrane.judging import Finding
@@ -19,22 +21,28 @@ def unless(contest: Contest, group: Group, place: int) -> list[decisions.Change]
     the group included): all other values of an enumeration, those next to a condition's literals for a number.
 
     A request's own facts are left out (asking otherwise is another request), and ages are (they are time's to change).
+    Past the deadline none is looked for any more.
     """
     t = contest.base.t
     standing = contest.standings(group, t)[place]
     if standing.verdict is Verdict.ALLOW or standing.lost_to is not None:
         return []
-    facts = contest.sight(place, t).facts(contest.asked[place].about)
-    found = []
-    for fact in sorted(_deciding(contest.findings(place, t), standing.verdict)):
+    found: list[decisions.Change] = []
+    with suppress(OutOfTime):
+        found.extend(_changes(contest, group, place, standing.verdict))
+    return found
+
+
+def _changes(contest: Contest, group: Group, place: int, verdict: Verdict) -> Iterator[decisions.Change]:
+    facts = contest.facts(place)
+    for fact in sorted(_deciding(contest.findings(place, contest.base.t), verdict)):
         would_be = [
             value
             for value in _values(fact, facts, contest.asked[place])
-            if weaker(contest.verdict_if(place, group, (fact, value)), standing.verdict)
+            if weaker(contest.verdict_if(place, group, (fact, value)), verdict)
         ]
         if would_be:
-            found.append(decisions.Change(fact, facts.get(fact), would_be))
-    return found
+            yield decisions.Change(fact, facts.get(fact), would_be)
 
 
 def _deciding(findings: Iterable[Finding], verdict: Verdict) -> frozenset[str]:

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from membrane.contacts import consent_key
 from membrane.engine import Rules, advance, next_due
-from membrane.entities import entities
 from membrane.facts import NOTHING, About, RecordFacts
 from membrane.forecast import Forecast, copied_tracker
 from membrane.record import Record
@@ -21,9 +20,10 @@ LogConsent = tuple[int, int, bool, int]
 
 
 class View:
-    """One customer at one moment. `record` is None for a customer never seen; it is never changed here.
+    """One customer at one moment. `record` is None for a customer never seen; it is never changed here. `as_of` is the
+    clock of the record as it was stored.
 
-    `fired_until`: see `membrane.engine.advance`.
+    `fired_until`, `revised`: see `membrane.engine.advance`.
     """
 
     def __init__(
@@ -35,32 +35,30 @@ class View:
         forecast: Forecast | None = None,
         *,
         fired_until: int = 0,
+        revised: bool = False,
     ) -> None:
         self.t = t
+        self.as_of = record.clock if record is not None else None
         self.rules = rules
-        self.record = self._advanced(record, fired_until) if forecast is None else record
+        self.record = self._advanced(record, fired_until, revised=revised) if forecast is None else record
         self._forecast = forecast
         self._log_consents = consents
         self._consents = {consent_key(channel, domain): (at, granted) for channel, domain, granted, at in consents}
 
     def at(self, t: int) -> View:
         """The same customer at a later moment."""
-        return View(self.record, t, self.rules, self._log_consents, fired_until=self.t)
+        return self._same(View(self.record, t, self.rules, self._log_consents, fired_until=self.t))
 
     def foresee(self, t: int) -> View:
         """The same customer later, as far as facts go: obligations are as they are now. Cheaper than `at`."""
         forecast = self._ahead()
         if forecast is None:
             return self.at(t)
-        return View(forecast.record_at(t), t, self.rules, self._log_consents, forecast)
+        return self._same(View(forecast.record_at(t), t, self.rules, self._log_consents, forecast))
 
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> RecordFacts:
         """The facts, for a request (`about`) and perhaps narrowed to one entity of a scope."""
         return RecordFacts(self.record, self.t, self.rules.settings, about, narrow, self._ahead())
-
-    def entities(self, scope: str) -> list[str]:
-        """The entities of a once_per scope."""
-        return entities(self.record, self.t, scope) if self.record else []
 
     def consent(self, channel: int, domain: int) -> str:
         """granted, denied or none: the latest word of the record and the log, a refusal winning a tie."""
@@ -74,6 +72,10 @@ class View:
         """The first moment > t at which time alone may change the record."""
         return next_due(self.record, self.rules, self.t) if self.record else None
 
+    def _same(self, later: View) -> View:
+        later.as_of = self.as_of
+        return later
+
     def _ahead(self) -> Forecast | None:
         if self._forecast is None and self.record is not None:
             self._forecast = Forecast(self.record, self.t, self.rules.churn_threshold)
@@ -82,14 +84,15 @@ class View:
     def _recorded(self, key: int) -> tuple[int, bool] | None:
         return self.record.state.consents.get(key) if self.record else None
 
-    def _advanced(self, record: Record | None, fired_until: int) -> Record | None:
+    def _advanced(self, record: Record | None, fired_until: int, *, revised: bool) -> Record | None:
         if record is None:
             return None
         due = next_due(record, self.rules, max(record.clock, fired_until))
-        if due is None or due > self.t:
+        if not revised and (due is None or due > self.t):
             return record
         copied = _copied(record)
-        return record if advance(copied, self.t, self.rules, fired_until=fired_until) is None else copied
+        happened = advance(copied, self.t, self.rules, fired_until=fired_until, revised=revised)
+        return record if happened is None else copied
 
 
 def _copied(record: Record) -> Record:

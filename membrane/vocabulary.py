@@ -124,7 +124,6 @@ OBLIGATION_KINDS: Final = (
     "survey_follow_up", "outage_notice",
 )  # fmt: skip
 ONCE_PER: Final = ("episode", "case", "problem", "product", "survey", "incident")
-INSTRUMENTS: Final = ("nps", "csat", "ces")
 OUTCOMES: Final = ("opened", "clicked", "converted", "ignored", "unsubscribed", "complained")
 RESOLUTION_CODES: Final = (
     "fixed", "workaround", "customer_confirmed", "auto_closed", "rejected", "duplicate",

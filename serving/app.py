@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from serving import problems
 from serving.answers import send_problem
@@ -18,6 +19,7 @@ from serving.cold import add_routes
 from serving.customers import PREFIX, Customers
 from serving.decisions import Decisions
 from serving.ingest import Ingest
+from serving.known import Knowledge
 from serving.limits import ClientGone, Receive, Scope, Send, header
 from serving.openapi import describe
 from serving.problems import Problem
@@ -27,6 +29,7 @@ Endpoint = Callable[[Scope, Receive, Send, Identity], Awaitable[None]]
 
 OPEN_PATHS: Final = frozenset({"/", "/livez", "/readyz", "/metrics", "/openapi.json"})
 _OPEN_PREFIX: Final = "/static/"
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 class Api:
@@ -34,9 +37,10 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._keys: Keys = services.keys
+        knowledge = Knowledge(services.log, services.records, services.freshness, services.principles)
         self._customer: Endpoint = Customers(services.records, services.log)
         self._hot: dict[tuple[str, str], Endpoint] = {
-            ("POST", "/v1/decisions"): Decisions(services),
+            ("POST", "/v1/decisions"): Decisions(knowledge, services.config, services.metrics, services.decisions),
             ("POST", "/v1/signals"): Ingest(services.log, services.committer, services.metrics, services.config.now_ms),
         }
         self.router = _router(services, {path: method for method, path in self._hot})
@@ -100,19 +104,19 @@ async def _served_before() -> Response:
     raise AssertionError("a hot route is served before the router")
 
 
-async def _on_error(_request: Request, error: Exception) -> Response:
-    problem = _problem(error)
+async def _on_error(request: Request, error: Exception) -> Response:
+    problem = _problem(error, request)
     return Response(problem.body(), problem.status, dict(problem.headers), media_type=problems.MEDIA_TYPE)
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: Exception, request: Request) -> Problem:
     if isinstance(error, RequestValidationError):
         faults = [(_pointer(one["loc"]), str(one["msg"])) for one in error.errors()]
         return Problem(422, "invalid", "; ".join(f"{pointer}: {what}" for pointer, what in faults), errors=faults)
     if isinstance(error, ClientGone):
         return Problem(400, "incomplete", "the body did not arrive whole")
     if isinstance(error, HTTPException):
-        return _of_framework(error)
+        return _of_framework(error, request)
     return problems.from_error(error)
 
 
@@ -121,9 +125,23 @@ def _pointer(location: tuple[object, ...]) -> str:
     return "/".join(map(str, location[1:]))
 
 
-def _of_framework(error: HTTPException) -> Problem:
+def _of_framework(error: HTTPException, request: Request) -> Problem:
     if error.status_code == 404:
         return problems.not_found("route")
     if error.status_code == 405:
-        return Problem(405, "method-not-allowed", "this route has other methods", headers=error.headers)
+        headers = {"Allow": ", ".join(_methods(request))}
+        return Problem(405, "method-not-allowed", "this route has other methods", headers=headers)
     return Problem(error.status_code, "refused", "the request was refused", headers=error.headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method of a path: the framework names those of the first route alone, and none for a file of the page."""
+    if request.url.path.startswith(_OPEN_PREFIX):
+        return ["GET", "HEAD"]
+    asked = {name: request.scope[name] for name in ("type", "path", "headers")}
+    routes = request.app.router.routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**asked, "method": method})[0] is Match.FULL for route in routes)
+    ]

@@ -17,10 +17,11 @@ from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import Act, list_obligations, parse_act, record_act
 from serving.page import add_page
-from serving.principle_sets import compile_principles, propose
+from serving.principle_sets import propose
 from serving.reads import json
 from serving.services import Services
 from serving.timeline import parse_cursor, timeline
+from storage.principles import compile_principles
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of the page before")]
@@ -169,6 +170,7 @@ def _operations(services: Services) -> APIRouter:
     @router.get("/metrics", summary="Metrics of every process of this data directory")
     async def metrics() -> Response:
         reads.measure_staleness(services.freshness, services.metrics)
+        await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
 
     return router

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,23 +9,18 @@ from typing import Literal
 
 from membrane.settings import TenantSettings
 from serving.limits import DECISION_SECONDS
+from storage.clock import wall_ms
 
 Clock = Literal["wall", "signals"]
-
-
-def wall_ms() -> int:
-    """The wall clock, in epoch milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeConfig:
     """Settings of one API process.
 
-    `data`: the data directory, made if missing. `principles`: a file to put in force at start, else what the log says,
-    else the pack we ship. `keys`: the keys file; without one only loopback is served. `parent_pid`: stop when that is
-    no longer our parent. `share_port`: other API processes of the same directory listen there, too. `deadline_seconds`:
-    what a decision has not judged by then gets its class default.
+    `data`: the data directory, made if missing. `keys`: the keys file; without one only loopback is served.
+    `parent_pid`: stop when that is no longer our parent. `share_port`: other API processes of the same directory listen
+    there, too. `deadline_seconds`: what a decision has not judged by then gets its class default.
     """
 
     data: Path
@@ -34,7 +28,6 @@ class ServeConfig:
     port: int = 8080
     partitions: int | None = None
     clock: Clock = "wall"
-    principles: Path | None = None
     keys: Path | None = None
     parent_pid: int | None = None
     share_port: bool = False

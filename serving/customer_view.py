@@ -10,10 +10,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from membrane.cases import recurrences, relapse_products
+from membrane.cases import UNKNOWN, recurrences, relapse_products
+from membrane.contacts import told_id
 from membrane.features import FEATURE_NAMES, features
 from membrane.ids import episode_id
-from membrane.record import OBLIGATION_STATES, Case, Contact, Obligation, Profile, Record, Tracker
+from membrane.obligation_view import ObligationView, obligation_view
+from membrane.record import Case, Contact, Profile, Record, Tracker
 from membrane.times import format_optional, format_time
 from membrane.tracker import confidence, probabilities
 from membrane.vocabulary import CASE_STATUSES, CHANNELS, DOMAINS, LIFECYCLES, OUTCOMES, STAGES
@@ -72,9 +74,10 @@ class CaseView(msgspec.Struct):
 
 
 class ContactView(msgspec.Struct):
-    """A contact made by a department, and the latest answer to it."""
+    """A contact made by a department, and the latest answer to it. `contact` is null where the id is longer than a
+    record keeps it (the timeline has it)."""
 
-    contact: str
+    contact: str | None
     made_at: str | None
     domain: str | None
     kind: str | None
@@ -101,20 +104,6 @@ class ProfileView(msgspec.Struct):
     preferred_channel: str | None
     channels: list[str] | None
     vulnerable: bool | None
-
-
-class ObligationView(msgspec.Struct):
-    """Something the company owes."""
-
-    obligation: str
-    principle: str
-    kind: str
-    owner: str
-    customer: str
-    episode: str | None
-    opened_at: str
-    due: str
-    state: Literal["open", "met", "breached", "waived"]
 
 
 class CustomerView(msgspec.Struct):
@@ -149,29 +138,11 @@ def customer_view(record: Record, revisions: Mapping[str, str]) -> CustomerView:
         risks=RisksView(_probability(tracker.churn), bool(relapse_products(state, clock))),
         features=dict(zip(FEATURE_NAMES, features(state, clock), strict=True)),
         cases=[_case(record, case) for case in state.cases],
-        contacts=[_contact(contact) for contact in state.contacts],
+        contacts=[_contact(contact) for contact in (*state.contacts, *state.answers)],
         consents=[_consent(key, *consent) for key, consent in sorted(state.consents.items())],
         profile=_profile(state.profile),
         obligations=[obligation_view(record, obligation) for obligation in record.obligations],
         revisions=dict(revisions),
-    )
-
-
-def obligation_view(record: Record, obligation: Obligation) -> ObligationView:
-    """One obligation of a record."""
-    episode = None
-    if obligation.episode_at:
-        episode = episode_id(record.tenant, record.customer, obligation.episode_at)
-    return ObligationView(
-        obligation=obligation.obligation,
-        principle=obligation.principle,
-        kind=obligation.kind,
-        owner=obligation.owner,
-        customer=record.customer,
-        episode=episode,
-        opened_at=format_time(obligation.opened_at),
-        due=format_time(obligation.due),
-        state=OBLIGATION_STATES[obligation.state],
     )
 
 
@@ -200,8 +171,8 @@ def _probability(millionths: int) -> float | None:
 def _case(record: Record, case: Case) -> CaseView:
     return CaseView(
         case=case.case,
-        category=case.category or "unknown",
-        product=case.product or None,
+        category=case.category_now or UNKNOWN,
+        product=case.product_now or None,
         severity=case.severity,
         state="open" if case.open else "resolved",
         status=CASE_STATUSES[case.status],
@@ -215,7 +186,7 @@ def _case(record: Record, case: Case) -> CaseView:
 def _contact(contact: Contact) -> ContactView:
     made = contact.made_at > 0
     return ContactView(
-        contact=contact.contact,
+        contact=told_id(contact.contact),
         made_at=format_time(contact.made_at) if made else None,
         domain=DOMAINS[contact.domain] if made else None,
         kind=contact.kind if made else None,

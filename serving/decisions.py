@@ -21,12 +21,14 @@ from membrane.view import View
 from membrane.vocabulary import class_of
 from serving.answers import send_json
 from serving.auth import Identity
+from serving.config import ServeConfig
 from serving.freshness import StreamState
 from serving.known import Knowledge, Known
 from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, read_body
+from serving.metrics import Metrics
 from serving.principle_sets import NO_PRINCIPLES
 from serving.problems import Problem, check_json, not_json, report, unavailable
-from serving.services import Services
+from storage.decisions import DecisionLog
 
 _LOG_FULL: Final = "log_full"
 
@@ -53,37 +55,40 @@ _log_encoder: Final = msgspec.json.Encoder()
 
 
 class Decisions:
-    """The endpoint."""
+    """The endpoint. Without a `log` nothing is written, and the answer says that it is not logged."""
 
-    def __init__(self, services: Services) -> None:
-        self._knowledge = Knowledge(services.log, services.records, services.freshness, services.principles)
-        self._freshness = services.freshness
-        self._log = services.decisions
-        self._metrics = services.metrics
-        self._settings = services.config.settings
+    def __init__(self, knowledge: Knowledge, config: ServeConfig, metrics: Metrics, log: DecisionLog | None) -> None:
+        self._knowledge = knowledge
+        self._log = log
+        self._metrics = metrics
+        self._settings = config.settings
         self._process = secrets.token_hex(8)
         self._numbers = count(1)
-        self._deadline_seconds = services.config.deadline_seconds
+        self._deadline_seconds = config.deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, identity: Identity) -> None:
         identity.must("decide")
         body = await read_body(scope, receive, cap=MAX_DECISION_BYTES)
+        await send_json(send, 200, self.answer(body, identity.tenant))
+
+    def answer(self, body: bytes, tenant: str) -> bytes:
+        """The encoded answer to a request's body. Problem 400 or 503, InvalidRequest."""
         started = perf_counter()
         request = parse(body)
         try:
-            answer = self._decide(request, identity.tenant, started)
+            answer = self._decide(request, tenant, started)
         except (Problem, InvalidRequest):
             raise
         except Exception as error:  # whatever it is, the caller gets the classes' defaults
             if not isinstance(error, MembraneError):
                 report(error)
             raise _cannot_compute(request) from error
-        await send_json(send, 200, answer)
         self._metrics.decision_duration.observe(perf_counter() - started)
+        return answer
 
     def _decide(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
         known = self._knowledge.of(tenant, request.customer)
-        now = self._freshness.now()
+        now = self._knowledge.now()
         principles = known.in_force.principles or NO_PRINCIPLES
         answer = decide(
             request,
@@ -102,7 +107,15 @@ class Decisions:
         """The customer now, or at its own clock when the request names the moment."""
         clock = known.record.clock if known.record is not None else 0
         t = max(now, clock) if request.at is None else clock
-        return View(known.record, t, self._rules(known), known.consents, fired_until=known.state.fired_until)
+        state = known.state
+        return View(
+            known.record,
+            t,
+            self._rules(known),
+            known.consents,
+            fired_until=state.fired_until,
+            revised=state.revised,
+        )
 
     def _rules(self, known: Known) -> Rules:
         """What the stream of the customer's partition judges by."""
@@ -112,13 +125,15 @@ class Decisions:
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""
         answer.decision = f"{self._process}-{next(self._numbers):x}"
-        answer.logged = True
+        answer.logged = self._log is not None
         answer.state.staleness_seconds = known.staleness_seconds
         answer.revisions.stage_model = _model(known.state, "stage_model")
         answer.revisions.churn_model = _model(known.state, "churn_model")
 
     def _logged(self, request: DecisionRequest, answer: Answer, tenant: str, known: Known, now: int) -> bytes:
         """The encoded answer, once it is on its way into the decision log; one that says so if there was no room."""
+        if self._log is None:
+            return encode_answer(answer)
         version = answer.state.version
         evidence = Evidence(now, version, answer.revisions.principles, list(known.consents), known.degraded)
         encoded = encode_answer(answer)

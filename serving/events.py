@@ -10,7 +10,8 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from serving.limits import MAX_BATCH_BYTES, MAX_BATCH_SIGNALS, MAX_SIGNAL_BYTES, header
+from membrane.signals import MAX_SIGNAL_BYTES
+from serving.limits import MAX_BATCH_BYTES, MAX_BATCH_SIGNALS, header
 from serving.problems import Problem, check_json, invalid_field, not_json
 
 SINGLE: Final = "application/cloudevents+json"

@@ -11,7 +11,7 @@ from membrane.errors import MembraneError
 from membrane.ports import PartitionMeta
 from membrane.tracker import ADVISORY
 from serving.config import Clock
-from storage.log import SignalLog
+from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
 KEPT_MS: Final = 20
@@ -35,6 +35,7 @@ class StreamState(msgspec.Struct):
     lifecycles: dict[str, dict[str, int]] = {}
     last_tick: int = 0
     fired_until: int = 0
+    revised: bool = False
     go_live: int = 0
     churn_threshold: float = ADVISORY
     unreadable: list[str] = []
@@ -47,7 +48,7 @@ _decoder: Final = msgspec.json.Decoder(StreamState)
 class Freshness:
     """The stream's states and the moment that decisions call "now". For the event loop's thread alone."""
 
-    def __init__(self, log: SignalLog, records: RecordReader, *, clock: Clock, now_ms: Callable[[], int]) -> None:
+    def __init__(self, log: LogReader, records: RecordReader, *, clock: Clock, now_ms: Callable[[], int]) -> None:
         self._log = log
         self._records = records
         self._clock = clock

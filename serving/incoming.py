@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from membrane.errors import InvalidSignal
 from membrane.ports import NewSignal
-from membrane.signals import CheckedSignal, ConsentChanged, ContactAnswered, ContactMade, check, encode_stored
+from membrane.signals import (
+    CheckedSignal,
+    ConsentChanged,
+    ContactAnswered,
+    ContactMade,
+    StoredSignal,
+    check,
+    encode_stored,
+)
 from membrane.times import MINUTE
 from membrane.vocabulary import channel_index, domain_index
 from storage.log import NewDeadLetter
 
 AHEAD_MS: Final = 5 * MINUTE
-_OPT_OUTS: Final = frozenset({"unsubscribed", "complained"})
 _TURN: Final = 32
-
-Consent = tuple[int, int, bool, int]
-Place = tuple[str, str]
-"""The channel and domain of a contact."""
 
 
 class SignalProblem(msgspec.Struct):
@@ -38,21 +41,6 @@ class Rejected(msgspec.Struct):
     index: int
     id: str | None
     problem: SignalProblem
-
-
-class FoundContact(Protocol):
-    """A contact.made of the log."""
-
-    @property
-    def channel(self) -> str: ...
-    @property
-    def domain(self) -> str: ...
-
-
-class Contacts(Protocol):
-    """Where contacts made earlier can be looked up."""
-
-    def find_contact(self, tenant: str, customer: str, contact: str) -> FoundContact | None: ...
 
 
 @dataclass(slots=True)
@@ -110,39 +98,22 @@ def _id_of(event: bytes) -> str | None:
         return None
 
 
-async def new_signals(signals: Sequence[CheckedSignal], contacts: Contacts) -> list[NewSignal]:
-    """The signals as the log takes them, each with the consents that it changes."""
-    places = {
-        _contact_key(signal, made.contact): (made.channel, made.domain)
-        for signal in signals
-        if isinstance(made := signal.typed, ContactMade) and made.contact is not None
-    }
-    return [_new_signal(signal, await _consents(signal, places, contacts)) for signal in signals]
+def new_signals(signals: Sequence[CheckedSignal]) -> list[NewSignal]:
+    """The signals as the log takes them, each with what it changes of contacts and consents.
+
+    An opt-out in answer to a contact, made in this request or before, closes that contact's channel and domain. One
+    that comes before its contact is put right by the record."""
+    return [_new_signal(signal.stored, signal.typed) for signal in signals]
 
 
-def _new_signal(signal: CheckedSignal, consents: tuple[Consent, ...]) -> NewSignal:
-    s = signal.stored
-    return NewSignal(s.tenant, s.customer, s.source, s.id, s.time, encode_stored(s), consents)
-
-
-async def _consents(
-    signal: CheckedSignal, places: dict[tuple[str, str], Place], contacts: Contacts
-) -> tuple[Consent, ...]:
-    """A consent that was changed; an opt-out in answer to a contact, made in this request or before, closes its
-    channel and domain. An answer that comes before its contact is put right by the record."""
-    stored, data = signal.stored, signal.typed
-    if isinstance(data, ConsentChanged):
-        return ((channel_index(data.channel), domain_index(data.domain), data.granted, stored.time),)
-    if not isinstance(data, ContactAnswered) or data.outcome not in _OPT_OUTS:
-        return ()
-    place = places.get(_contact_key(signal, data.contact))
-    if place is None:
-        found = await asyncio.to_thread(contacts.find_contact, stored.tenant, stored.customer, data.contact)
-        if found is None:
-            return ()
-        place = found.channel, found.domain
-    return ((channel_index(place[0]), domain_index(place[1]), False, stored.time),)
-
-
-def _contact_key(signal: CheckedSignal, contact: str) -> tuple[str, str]:
-    return signal.stored.customer, contact
+def _new_signal(s: StoredSignal, data: object) -> NewSignal:
+    consents: tuple[tuple[int, int, bool, int], ...] = ()
+    contact, opts_out_of = None, None
+    match data:
+        case ConsentChanged():
+            consents = ((channel_index(data.channel), domain_index(data.domain), data.granted, s.time),)
+        case ContactMade(contact=str(name)):
+            contact = name, channel_index(data.channel), domain_index(data.domain)
+        case ContactAnswered(outcome="unsubscribed" | "complained"):
+            opts_out_of = data.contact
+    return NewSignal(s.tenant, s.customer, s.source, s.id, s.time, encode_stored(s), consents, contact, opts_out_of)

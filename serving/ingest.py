@@ -59,7 +59,7 @@ class Ingest:
         if not incoming.signals and not incoming.dead_letters:
             return []
         letters = [letter for letter, _ in incoming.dead_letters]
-        batch = Batch(await new_signals(incoming.signals, self._log), now_ms, letters)
+        batch = Batch(new_signals(incoming.signals), now_ms, letters)
         return await asyncio.wrap_future(self._committer.submit(batch))
 
     def _count(self, incoming: Incoming, answers: list[bool]) -> None:

@@ -12,7 +12,7 @@ from membrane.record import Record, decode
 from membrane.view import LogConsent
 from serving.freshness import NOTHING_YET, Freshness, StreamState
 from serving.principle_sets import KIND, InForce, PrincipleSets
-from storage.log import SignalLog
+from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
 STALE_SECONDS: Final = 60.0
@@ -33,13 +33,17 @@ class Known:
 
 
 class Knowledge:
-    """Gathers it: all local reads. Raises nothing of Membrane's: what cannot be read is a word in `degraded`."""
+    """Gathers it: all local reads. What cannot be read of a customer is a word in `degraded`, no error."""
 
-    def __init__(self, log: SignalLog, records: RecordReader, freshness: Freshness, principles: PrincipleSets) -> None:
+    def __init__(self, log: LogReader, records: RecordReader, freshness: Freshness, principles: PrincipleSets) -> None:
         self._log = log
         self._records = records
         self._freshness = freshness
         self._principles = principles
+
+    def now(self) -> int:
+        """The moment that decisions are for. Raises StoreUnavailable or RecordUnreadable."""
+        return self._freshness.now()
 
     def of(self, tenant: str, customer: str) -> Known:
         """What is known of one customer."""

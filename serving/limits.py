@@ -9,7 +9,6 @@ from typing import Any, Final
 from serving.problems import Problem
 
 KIB: Final = 1024
-MAX_SIGNAL_BYTES: Final = 64 * KIB
 MAX_BATCH_BYTES: Final = 1024 * KIB
 MAX_BATCH_SIGNALS: Final = 1000
 MAX_DECISION_BYTES: Final = 64 * KIB

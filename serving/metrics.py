@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from membrane.signals import TYPES
-from serving.shared_metrics import DIRECTORY_VARIABLE
+from storage.metric_files import DIRECTORY_VARIABLE
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 DECISION_BUCKETS: Final = (
@@ -52,6 +52,13 @@ class Metrics:
             "membrane_state_staleness_seconds",
             "Wall time since the stream last saw the end of a partition's log.",
             ["partition"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+
+        self.duplicate_horizon = Gauge(
+            "membrane_duplicate_horizon_seconds",
+            "Wall time back to the first day of receipt of which duplicates are still known.",
             registry=registry,
             multiprocess_mode="livemostrecent",
         )

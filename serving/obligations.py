@@ -89,7 +89,8 @@ def record_act(
 ) -> ActAnswer:
     """Appends the act, fsynced. Problem 404 for no such obligation of this tenant, 409 for one that is closed."""
     if obligation is None:
-        raise not_found("obligation")
+        # A decision tells what has just fallen due before the stream has written it (the next tick makes it do so).
+        raise not_found("obligation; if a decision has only just told of it, try again after the next tick (10 s)")
     if obligation.state in ("met", "waived"):
         raise Problem(409, "conflict", f"this obligation is {obligation.state} already")
     record = ActRecord(act, obligation.tenant, obligation.customer, obligation.id, at, request.by, request.reason)

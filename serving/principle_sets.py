@@ -6,23 +6,20 @@ Nothing switches by writing a file: a `revision` record in every partition of th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import msgspec
 
 import membrane
-from membrane.errors import MembraneError, UsageError
-from membrane.features import FEATURE_NAMES
+from membrane.errors import MembraneError
 from membrane.ports import RecordKind
-from membrane.principle_file import read_principles
 from membrane.principles import GUARANTEES, PrincipleSet, compare_revisions
 from serving.freshness import StreamState
 from serving.problems import Problem, report
-from storage.documents import read_document
 from storage.log import SignalLog
-from storage.principles import PrincipleFiles
+from storage.principles import PrincipleFiles, compile_principles, read_principle_file
 
 KIND: Final = "principles"
 DEFAULT_PACK: Final = Path(membrane.__file__).parent / "packs" / "default.yaml"
@@ -41,30 +38,31 @@ class InForce:
     last_good: bool = False
 
 
-def compile_principles(data: bytes, file: str = "") -> PrincipleSet:
-    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column."""
-    document = read_document(data, file)
-    digest = sha256(data).hexdigest()
-    return read_principles(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES)
-
-
 class PrincipleSets:
-    """Compiled sets by digest, and what was last good in each partition."""
+    """Compiled sets by digest, and what was last good in each partition. For any thread; none waits while another
+    compiles."""
 
     def __init__(self, files: PrincipleFiles) -> None:
         self.files = files
         self._compiled: dict[str, PrincipleSet | None] = {}
         self._last_good: dict[int, PrincipleSet] = {}
+        self._lock = Lock()
 
     def get(self, digest: str) -> PrincipleSet | None:
         """The set of a digest, compiled once; None, reported once, when its file is missing or bad."""
-        if digest not in self._compiled:
-            try:
-                self._compiled[digest] = compile_principles(self.files.load(digest), str(self.files.path(digest)))
-            except MembraneError as error:
-                report(error)
-                self._compiled[digest] = None
-        return self._compiled[digest]
+        with self._lock:
+            if digest in self._compiled:
+                return self._compiled[digest]
+        found = self._compile(digest)
+        with self._lock:
+            return self._compiled.setdefault(digest, found)
+
+    def _compile(self, digest: str) -> PrincipleSet | None:
+        try:
+            return compile_principles(self.files.load(digest), str(self.files.path(digest)))
+        except MembraneError as error:
+            report(error)
+            return None
 
     def in_force(self, partition: int, state: StreamState) -> InForce:
         """The set that the stream of a partition works with, or the last good one there."""
@@ -77,12 +75,13 @@ class PrincipleSets:
 
     def retry(self) -> None:
         """Forgets which digests were bad: their files may have been put right."""
-        for digest in [digest for digest, found in self._compiled.items() if found is None]:
-            del self._compiled[digest]
+        with self._lock:
+            self._compiled = {digest: found for digest, found in self._compiled.items() if found is not None}
 
     def add(self, principles: PrincipleSet) -> None:
         """Keeps a set that was compiled elsewhere, so that its first decision need not wait."""
-        self._compiled[principles.digest] = principles
+        with self._lock:
+            self._compiled[principles.digest] = principles
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +112,15 @@ def propose(
     return Proposal(principles, changed=True)
 
 
-def put_in_force_at_start(path: Path | None, log: SignalLog, sets: PrincipleSets, now_ms: int) -> None:
-    """Puts the file given at start in force, or the pack we ship if the log names no set yet; what is in force is
-    compiled before the first decision. UsageError if the file cannot be read."""
-    latest = log.revisions().get(KIND)
-    if path is not None or latest is None:
-        file = path or DEFAULT_PACK
-        try:
-            sets.add(propose(_read(file), log, sets.files, now_ms, force=False, file=str(file)).principles)
-        except Problem as conflict:
-            raise UsageError(f"--principles {file}: {conflict.detail}") from None
-    else:
-        sets.get(latest["digest"])
+def put_in_force(path: Path | None, log: SignalLog, files: PrincipleFiles, now_ms: int) -> None:
+    """Puts a principle file in force; without one the pack we ship, if the log names no set yet.
 
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"--principles {path}: a file to read was required: {error.strerror}") from error
+    Raises UsageError if the file cannot be read, and what `propose` does.
+    """
+    if path is None and KIND in log.revisions():
+        return
+    path = path or DEFAULT_PACK
+    propose(read_principle_file(path), log, files, now_ms, force=False, file=str(path))
 
 
 def _check_newer(revision: str, latest: str, *, force: bool) -> None:

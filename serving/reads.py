@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from serving.principle_sets import KIND, PrincipleSets, Proposal
 from serving.problems import invalid_field, not_found, unavailable
 from storage.decisions import DecisionLog, LoggedDecision
 from storage.log import SignalLog
+from storage.log_reader import LogReader
 
 _SEQUENCE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _encoder: Final = msgspec.json.Encoder()
@@ -222,6 +224,14 @@ def ready(log: SignalLog, sets: PrincipleSets) -> ReadyAnswer:
     if missing:
         raise unavailable(f"not ready: {', '.join(missing)} missing", extra={"missing": missing})
     return ReadyAnswer(ready=True, missing=[])
+
+
+def measure_horizon(log: LogReader, metrics: Metrics, now_ms: int) -> None:
+    """Sets the gauge of how far back duplicates are known; it stays as it was while the log cannot tell."""
+    with suppress(MembraneError):
+        since_ms = log.horizon().since_ms
+        if since_ms is not None:
+            metrics.duplicate_horizon.set((now_ms - since_ms) / 1000)
 
 
 def measure_staleness(freshness: Freshness, metrics: Metrics) -> None:

@@ -14,7 +14,7 @@ from serving.auth import Keys, check_host
 from serving.config import ServeConfig
 from serving.freshness import Freshness
 from serving.metrics import Metrics
-from serving.principle_sets import PrincipleSets, put_in_force_at_start
+from serving.principle_sets import KIND, PrincipleSets, put_in_force
 from serving.problems import report
 from storage.decisions import DecisionLog
 from storage.directory import DataDir
@@ -48,17 +48,18 @@ class Services:
 
     @classmethod
     def open(cls, config: ServeConfig) -> Self:
-        """Opens (and makes) the data directory and puts principles in force if none are.
+        """Opens (and makes) the data directory and puts the principles that ship in force if none are.
 
-        Raises UsageError (keys, host, principle file), StoreRefused, StoreUnavailable or InvalidPrinciples.
+        Raises UsageError (keys, host), StoreRefused, StoreUnavailable or InvalidPrinciples.
         """
         check_host(config.host, has_keys=config.keys is not None)
         keys = Keys(config.keys, config.now_ms)
         directory = DataDir.open(config.data, config.partitions)
         log = SignalLog(directory, clock=config.clock)
         files = PrincipleFiles(directory.principles_path)
+        put_in_force(None, log, files, config.now_ms())
         principles = PrincipleSets(files)
-        put_in_force_at_start(config.principles, log, principles, config.now_ms())
+        principles.get(log.revisions()[KIND]["digest"])  # compiled before the first decision
         records = RecordReader(directory)
         return cls(
             config=config,
@@ -81,13 +82,22 @@ class Services:
     async def maintain(self) -> None:
         """Until cancelled: ticks under the wall clock, and principle sets compiled before a decision needs them."""
         while True:
-            with suppress(MembraneError):
-                if self.config.clock == "wall":
-                    await self.cold(self.log.tick, self.config.now_ms())
-            self.principles.retry()
-            for partition, state in self.freshness.every_state().items():
-                await self.cold(self.principles.in_force, partition, state)
+            for work in (self._tick, self._compile):
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001 - without the next round no time would pass any more
+                    report(error)
             await asyncio.sleep(MAINTAIN_SECONDS)
+
+    async def _tick(self) -> None:
+        if self.config.clock == "wall":
+            with suppress(MembraneError):  # a store that refuses is told by whoever needs an answer of it
+                await self.cold(self.log.tick, self.config.now_ms())
+
+    async def _compile(self) -> None:
+        self.principles.retry()
+        for partition, state in self.freshness.every_state().items():
+            await self.cold(self.principles.in_force, partition, state)
 
     def close(self) -> None:
         """Stores what waits and closes all. Nobody may be asking any more."""

@@ -15,5 +15,10 @@ def signal_key(tenant: str, source: str, signal_id: str) -> int:
     return _hash64(f"{tenant}\0{source}\0{signal_id}")
 
 
+def contact_key(contact: str) -> int:
+    """The key of a contact among those of its customer: two hashes together name it."""
+    return _hash64(contact)
+
+
 def _hash64(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)

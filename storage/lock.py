@@ -20,7 +20,8 @@ class WriterLock:
     """An exclusive `flock` on one file. The file stays behind and holds the pid of who wrote last.
 
     `acquire(takeover=True)` goes on although another process (paused, perhaps) holds the lock: from then on the
-    epoch of each store keeps the other from writing, not the lock; `acquire_if_free` gets it once the other is gone.
+    epoch of each store keeps the other from writing, not the lock; `acquire_if_free` gets it once the other is gone
+    (`stream.runner` asks until then).
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -19,10 +19,11 @@ import apsw
 import msgspec
 
 from membrane.ports import NewSignal, RecordKind, partition_of
+from membrane.signals import MAX_SIGNAL_BYTES
 from membrane.times import HOUR, SECOND
 from storage.dedup import MAX_IDS, SeenIds
 from storage.directory import DataDir
-from storage.keys import customer_key, signal_key
+from storage.keys import contact_key, customer_key, signal_key
 from storage.log_reader import LogReader
 from storage.schema import for_partition
 from storage.sqlite import BUSY_MS, connect, select, transaction, writing
@@ -30,15 +31,19 @@ from storage.sqlite import BUSY_MS, connect, select, transaction, writing
 Clock = Literal["wall", "signals"]
 
 TICK_EVERY_MS: Final = 10 * SECOND
-MAX_PAYLOAD_BYTES: Final = 64 * 1024
 _CHECKPOINT_PAGES: Final = 4_096
 _HINT: Final = "restore log.db from a backup"
 
-_CONSENT: Final = """
-INSERT INTO consents VALUES(?, ?, ?, ?, ?, ?, ?)
+_LATER: Final = """
 ON CONFLICT DO UPDATE SET granted = excluded.granted, time_ms = excluded.time_ms
-WHERE (excluded.time_ms, -excluded.granted) > (time_ms, -granted)
+WHERE (excluded.time_ms, -excluded.granted) > (consents.time_ms, -consents.granted)
 """
+_CONSENT: Final = f"INSERT INTO consents VALUES(?, ?, ?, ?, ?, ?, ?){_LATER}"
+_OPT_OUT: Final = f"""
+INSERT INTO consents SELECT customer_key, ?, ?, channel, domain, 0, ? FROM contacts
+WHERE customer_key = ? AND contact_key = ?{_LATER}
+"""
+_CONTACT: Final = "INSERT OR IGNORE INTO contacts VALUES(?, ?, ?, ?)"
 _SET_META: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 _Row = tuple[int, int, int | None, str, str, bytes]  # kind, received_ms, customer key, tenant, customer, body
@@ -63,6 +68,31 @@ class Batch:
     signals: Sequence[NewSignal]
     received_ms: int
     dead_letters: Sequence[NewDeadLetter] = field(default=())
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What the signals of one transaction change of contacts and consents, as rows of its statements.
+
+    Contacts come first: an opt-out may stand before its contact in the same request."""
+
+    contacts: list[tuple[Any, ...]] = field(default_factory=list)
+    consents: list[tuple[Any, ...]] = field(default_factory=list)
+    opt_outs: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def add(self, key: int, signal: NewSignal) -> None:
+        if signal.contact is not None:
+            name, channel, domain = signal.contact
+            self.contacts.append((key, contact_key(name), channel, domain))
+        if signal.opts_out_of is not None:
+            contact = contact_key(signal.opts_out_of)
+            self.opt_outs.append((signal.tenant, signal.customer, signal.time_ms, key, contact))
+        self.consents += [(key, signal.tenant, signal.customer, *consent) for consent in signal.consents]
+
+    def write(self, connection: apsw.Connection) -> None:
+        connection.executemany(_CONTACT, self.contacts)
+        connection.executemany(_CONSENT, self.consents)
+        connection.executemany(_OPT_OUT, self.opt_outs)
 
 
 class SignalLog(LogReader):
@@ -149,16 +179,15 @@ class SignalLog(LogReader):
         received_ms = max((batch.received_ms for batch in batches), default=0)
         admitted = iter(self._seen.admit(connection, keys, received_ms))
         answers = [[next(admitted) for _ in batch.signals] for batch in batches]
-        rows, consents = _rows(self.directory.partitions), []
+        rows, changes = _rows(self.directory.partitions), _Changes()
         greatest = before = _meta(connection, "max_time_ms")
         for batch, answer in zip(batches, answers, strict=True):
             for signal, accepted in zip(batch.signals, answer, strict=True):
                 if accepted:
                     greatest = self._advance(rows, greatest, signal.time_ms, batch.received_ms)
-                    key = self._place(rows, signal, batch.received_ms)
-                    consents += [(key, signal.tenant, signal.customer, *consent) for consent in signal.consents]
+                    changes.add(self._place(rows, signal, batch.received_ms), signal)
         _insert(connection, rows)
-        connection.executemany(_CONSENT, consents)
+        changes.write(connection)
         connection.executemany(
             "INSERT INTO dead_letters VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, NULL)",
             [_letter(letter, batch.received_ms) for batch in batches for letter in batch.dead_letters],
@@ -244,7 +273,7 @@ def _checkpoint_fully(connection: apsw.Connection) -> None:
 
 
 def _letter(letter: NewDeadLetter, received_ms: int) -> tuple[Any, ...]:
-    payload = letter.payload[:MAX_PAYLOAD_BYTES]
+    payload = letter.payload[:MAX_SIGNAL_BYTES]
     return (letter.reason, received_ms, letter.tenant, letter.position, letter.source, letter.id, payload)
 
 

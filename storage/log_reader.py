@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import apsw
 import msgspec
 
 from membrane.errors import MembraneError
 from membrane.ports import LogRecord, RecordKind, partition_of
-from membrane.signals import ContactMade, StoredSignal, read_stored, typed
 from storage.dedup import Horizon, horizon
 from storage.directory import DataDir
 from storage.keys import customer_key
@@ -25,13 +25,10 @@ _TIMELINE: Final = (
     f"SELECT {_COLUMNS} FROM $log WHERE customer_key = ? AND offset < ? AND tenant = ? AND customer = ? "
     "ORDER BY offset DESC LIMIT ?"
 )
-_CONTACTS: Final = (
-    "SELECT body FROM $log WHERE customer_key = ? AND tenant = ? AND customer = ? AND kind = ? "
-    "AND instr(body, CAST(? AS BLOB)) ORDER BY offset DESC"
-)
-_CONTACT_MADE: Final = "cx.contact.made.v1"
 _REVISIONS: Final = "SELECT body FROM $log WHERE kind = 3 AND offset <= ? ORDER BY offset"
 _NO_LIMIT: Final = 2**62
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +44,6 @@ class DeadLetter:
     id: str
     payload: bytes
     partition: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ContactFound:
-    """A contact.made in the log: where it went and when it happened (event time)."""
-
-    domain: str
-    channel: str
-    time_ms: int
 
 
 class LogReader:
@@ -107,17 +95,6 @@ class LogReader:
         )
         return [(channel, domain, bool(granted), time_ms) for channel, domain, granted, time_ms in rows]
 
-    def find_contact(self, tenant: str, customer: str, contact: str) -> ContactFound | None:
-        """The contact.made of that id that was appended last for the customer, None if there is none."""
-        sql = for_partition(_CONTACTS, self._partition(tenant, customer))
-        values = (customer_key(tenant, customer), tenant, customer, int(RecordKind.SIGNAL), _CONTACT_MADE)
-        for (body,) in self._all(sql, values):
-            signal = read_stored(body)
-            data = _contact_made(signal)
-            if data is not None and data.contact == contact:
-                return ContactFound(data.domain, data.channel, signal.time)
-        return None
-
     def revisions(self) -> dict[str, Any]:
         """The body (decoded) of the REVISION record that was appended last, by its kind."""
         rows = self._all("SELECT kind, body FROM revisions ORDER BY kind", ())
@@ -144,8 +121,7 @@ class LogReader:
 
     def horizon(self) -> Horizon:
         """How far back duplicates are known."""
-        with reading(self.directory.log_path):
-            return horizon(self._readers.get())
+        return self._asking(horizon)
 
     def _partition(self, tenant: str, customer: str) -> int:
         return partition_of(tenant, customer, self.directory.partitions)
@@ -155,9 +131,12 @@ class LogReader:
         return rows[0][0] if rows else None
 
     def _all(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        return self._asking(lambda connection: select(connection, sql, values))
+
+    def _asking(self, question: Callable[[apsw.Connection], T]) -> T:
         try:
             with reading(self.directory.log_path):
-                return select(self._readers.get(), sql, values)
+                return question(self._readers.get())
         except MembraneError:
             self._readers.forget()
             raise
@@ -168,8 +147,3 @@ def _records(rows: list[Any]) -> list[LogRecord]:
         LogRecord(offset, _KINDS[kind], received, tenant, customer, body)
         for offset, kind, received, tenant, customer, body in rows
     ]
-
-
-def _contact_made(signal: StoredSignal) -> ContactMade | None:
-    data = typed(signal) if signal.type == _CONTACT_MADE else None
-    return data if isinstance(data, ContactMade) else None

@@ -7,12 +7,15 @@ import re
 import tempfile
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from membrane.errors import Fault, InvalidPrinciples, StoreUnavailable
+from membrane.errors import Fault, InvalidPrinciples, StoreUnavailable, UsageError
 from storage.documents import MAX_BYTES, Document, read_document
 
-__all__ = ["Document", "PrincipleFiles", "read_document"]
+if TYPE_CHECKING:
+    from membrane.principles import PrincipleSet
+
+__all__ = ["Document", "PrincipleFiles", "compile_principles", "read_document", "read_principle_file"]
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -54,6 +57,26 @@ class PrincipleFiles:
         if sha256(data).hexdigest() != digest:
             raise _invalid(path, "the bytes of this digest were required, others came")
         return data
+
+
+def read_principle_file(path: Path) -> bytes:
+    """The bytes of a principle file, of which no more are read than one may have. UsageError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: a principle file was required: {error.strerror}") from error
+
+
+def compile_principles(data: bytes, file: str = "") -> PrincipleSet:
+    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column."""
+    # The condition engine is slow to load: only who compiles needs it.
+    from membrane.features import FEATURE_NAMES  # noqa: PLC0415 - see above
+    from membrane.principle_file import read_principles  # noqa: PLC0415 - see above
+
+    document = read_document(data, file)
+    digest = sha256(data).hexdigest()
+    return read_principles(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES)
 
 
 def _invalid(path: Path, problem: str) -> InvalidPrinciples:

@@ -67,11 +67,6 @@ class PartitionSnapshot:
         rows: Iterator[Any] = self._connection.execute("SELECT key, body FROM records ORDER BY key")
         return rows
 
-    def names(self) -> Iterator[tuple[str, str]]:
-        """(tenant, customer) of every record, in key order."""
-        rows: Iterator[Any] = self._connection.execute("SELECT tenant, customer FROM records ORDER BY key")
-        return rows
-
     def effects(self) -> Iterator[Effect]:
         """The outbox by (offset, id): an order that does not depend on how the log was split into batches."""
         effects: Iterator[Any] = self._connection.execute(_ALL_EFFECTS)

@@ -17,7 +17,7 @@ from membrane.errors import AnotherWriter
 from membrane.ports import Commit, Effect, PartitionMeta
 from storage.directory import DataDir
 from storage.keys import customer_key
-from storage.slots import Hash, find
+from storage.slots import MAX_PROBES, Hash, after, find
 from storage.sqlite import connect, select, transaction, writing
 
 CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
@@ -31,6 +31,7 @@ INSERT INTO records(key, tenant, customer, due, body) VALUES(?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET due = excluded.due, body = excluded.body
 WHERE tenant = excluded.tenant AND customer = excluded.customer
 """
+_SET_DUE: Final = "UPDATE records SET due = ? WHERE tenant = ? AND customer = ?"
 _DUE: Final = "SELECT tenant, customer FROM records WHERE due <= ? ORDER BY due, tenant, customer LIMIT ?"
 _EFFECT: Final = "INSERT OR IGNORE INTO effects VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, 0, ?)"
 _OBLIGATION: Final = "INSERT OR REPLACE INTO obligations VALUES(?, ?, ?, ?, ?, ?, ?)"
@@ -128,7 +129,8 @@ class RecordStore:
     def commit(self, commit: Commit) -> None:
         """All or nothing. AnotherWriter when a newer writer has taken over, StoreUnavailable when the disk refuses.
 
-        A customer's due time is replaced with its record, so `commit.due` names each customer that is written.
+        A customer's due time is replaced with its record, so `commit.due` names each customer that is written; those
+        without a record in the commit (it cannot be read) get the due time alone.
         """
         with self._errors(), transaction(self._writer):
             if not select(self._writer, _ADVANCE, (commit.next_offset, commit.meta, self.epoch)):
@@ -181,6 +183,18 @@ class RecordStore:
             for _, tenant, customer, t, body in rows:
                 key = find(self._writer, tenant, customer, self._key_of)[0]
                 self._writer.execute(_WRITE, (key, tenant, customer, t, body))
+        written = {(tenant, customer) for tenant, customer, _ in commit.records}
+        for name, t in due.items():
+            if name not in written:
+                self._set_due(name, t)
+
+    def _set_due(self, name: tuple[str, str], t: int | None) -> None:
+        """Of a row whose record cannot be read; where even its names are damaged, it is not where they would be."""
+        home = self._key_of(*name)
+        keys = array("q", [after(home, steps) for steps in range(MAX_PROBES)])
+        self._writer.execute(f"{_SET_DUE} AND key IN (SELECT value FROM carray(?))", (t, *name, apsw.carray(keys)))
+        if not self._writer.changes():
+            self._writer.execute(f"{_SET_DUE} AND due IS NOT NULL", (t, *name))
 
     def _errors(self) -> AbstractContextManager[None]:
         return writing(self._path, self._hint)

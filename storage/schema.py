@@ -16,6 +16,10 @@ CREATE TABLE consents(
     granted INTEGER NOT NULL, time_ms INTEGER NOT NULL,
     PRIMARY KEY (customer_key, tenant, customer, channel, domain)
 ) WITHOUT ROWID;
+CREATE TABLE contacts(
+    customer_key INTEGER, contact_key INTEGER, channel INTEGER, domain INTEGER,
+    PRIMARY KEY (customer_key, contact_key, channel, domain)
+) WITHOUT ROWID;
 CREATE TABLE seen_segments(segment INTEGER PRIMARY KEY, day INTEGER NOT NULL, ids INTEGER NOT NULL);
 CREATE TABLE dead_letters(
     seq INTEGER PRIMARY KEY, reason TEXT NOT NULL, received_ms INTEGER NOT NULL, tenant TEXT NOT NULL,

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 
 from membrane.engine import Happening
-from membrane.entities import SEPARATOR
-from membrane.ids import episode_id, stable_id
+from membrane.ids import stable_id
+from membrane.obligation_view import obligation_view
 from membrane.ports import Effect
 from membrane.record import OBLIGATION_STATES, Obligation, Record
-from membrane.times import format_optional, format_time
+from membrane.times import format_time
 from membrane.tracker import StageChange
 from membrane.vocabulary import STAGES
 
@@ -26,7 +26,8 @@ def to_effect(partition: int, offset: int, place: int, record: Record, happening
         identity = f"{partition}-{offset}-{stable_id(record.tenant, record.customer)}-{place}"
         body = stage_body(record, what)
     else:
-        identity, body = f"{what.obligation}-{OBLIGATION_STATES[what.state]}", obligation_body(record, what)
+        identity = f"{what.obligation}-{OBLIGATION_STATES[what.state]}"
+        body = msgspec.to_builtins(obligation_view(record, what))
     if happening.backfill:
         body["backfill"] = True
     return Effect(identity, offset, happening.kind, record.tenant, record.customer, happening.at, _encode(body))
@@ -43,33 +44,8 @@ def stage_body(record: Record, change: StageChange) -> dict[str, object]:
     }
 
 
-def obligation_body(record: Record, owed: Obligation) -> dict[str, object]:
-    """An obligation as the contract shows it."""
-    return {
-        "obligation": owed.obligation,
-        "principle": owed.principle,
-        "kind": owed.kind,
-        "owner": owed.owner,
-        "customer": record.customer,
-        "episode": episode_id(record.tenant, record.customer, owed.episode_at) if owed.episode_at else None,
-        "opened_at": format_time(owed.opened_at),
-        "due": format_time(owed.due),
-        "state": OBLIGATION_STATES[owed.state],
-        **_about(owed),
-        "closed_at": format_optional(owed.closed_at or None),
-    }
-
-
-def _about(owed: Obligation) -> dict[str, object]:
-    """What it is about, in words: a problem's category and product, and when it began; else the entity's own name."""
-    if owed.scope != "problem":
-        return {"about": owed.about or None}
-    category, product, since = owed.about.split(SEPARATOR)
-    return {"about": " · ".join(filter(None, (category, product))), "problem_since": format_time(int(since))}
-
-
 def to_row(record: Record, owed: Obligation) -> ObligationRow:
     """An obligation's latest state, for the store's own table of them."""
-    body = _encode(obligation_body(record, owed))
+    body = _encode(obligation_view(record, owed))
     state = OBLIGATION_STATES[owed.state]
     return owed.obligation, record.tenant, record.customer, state, owed.owner, owed.due, body

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from membrane.ports import Scorer
 from membrane.tracker import Score
+from models.scorer import unusable
 
 
 class DrivenScorer(Scorer, Protocol):
@@ -31,9 +32,9 @@ def infer(scorer: DrivenScorer, rows: Sequence[list[float]]) -> list[Score]:
         return [Score()] * len(rows)
     matrix = np.array(rows, dtype=np.float32)
     probabilities, churn = scorer.score(matrix)
-    unusable = np.asarray(np.isnan(probabilities).any(axis=1))
-    flags = [bool(bad) for bad in unusable]
-    chosen = np.where(unusable, 0, np.nan_to_num(probabilities).argmax(axis=1))
+    bad_rows = unusable(probabilities)
+    flags = [bool(bad) for bad in bad_rows]
+    chosen = np.where(bad_rows, 0, np.nan_to_num(probabilities).argmax(axis=1))
     drivers = scorer.stage_drivers(matrix, chosen)
     has_stage = scorer.stage_revision is not None
     return [

@@ -6,12 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from membrane.features import FEATURE_NAMES, fingerprint
-from membrane.principle_file import read_principles
+from membrane.errors import InvalidBundle, InvalidPrinciples, MembraneError, StoreRefused
+from membrane.features import fingerprint
 from membrane.principles import PrincipleSet
+from models.bundle import Bundle
 from models.registry import Registry
 from models.scorer import OnnxScorer, RulesOnly
-from storage.principles import PrincipleFiles, read_document
+from storage.principles import PrincipleFiles, compile_principles
 from stream.infer import DrivenScorer
 
 KEPT: Final = 8
@@ -27,16 +28,26 @@ class FileLibrary:
         self.scorer = lru_cache(KEPT)(self._scorer)
 
     def _principles(self, digest: str) -> PrincipleSet:
-        """The set of a digest. InvalidPrinciples if it is missing, changed or faulty."""
-        document = read_document(self._files.load(digest), str(self._files.path(digest)))
-        return read_principles(document.value, document.marks, digest=digest, features=FEATURE_NAMES)
+        """The set of a digest. StoreRefused if it is missing or changed, InvalidPrinciples if it is faulty."""
+        try:
+            data = self._files.load(digest)
+        except InvalidPrinciples as error:
+            raise _missing(error) from error
+        return compile_principles(data, str(self._files.path(digest)))
 
     def _scorer(self, stage: str | None, churn: str | None) -> DrivenScorer:
-        """The scorer of two bundles. InvalidBundle if one of them may not answer."""
+        """The scorer of two bundles. StoreRefused if one of them is missing or changed, InvalidBundle if it may not
+        answer."""
         if stage is None and churn is None:
             return RulesOnly()
-        return OnnxScorer(
-            fingerprint=fingerprint(),
-            stage=self._registry.load(stage) if stage else None,
-            churn=self._registry.load(churn) if churn else None,
-        )
+        return OnnxScorer(fingerprint=fingerprint(), stage=self._bundle(stage), churn=self._bundle(churn))
+
+    def _bundle(self, digest: str | None) -> Bundle | None:
+        try:
+            return self._registry.load(digest) if digest else None
+        except InvalidBundle as error:
+            raise _missing(error) from error
+
+
+def _missing(error: MembraneError) -> StoreRefused:
+    return StoreRefused(f"{error}: the log names it, so nothing behind that can be applied: put it back")

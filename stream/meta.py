@@ -19,14 +19,16 @@ class Revision(msgspec.Struct, omit_defaults=True):
 
 
 class Meta(msgspec.Struct):
-    """`last_tick`: event time of the partition's last tick; `fired_until`: the same, but 0 from a change of what
-    customers are judged by until the next tick. `revisions`: by kind. `stages`, `lifecycles`: customers by
-    tenant, then stage or lifecycle. `go_live`, `churn_threshold`: what customers are judged by beside the principles
-    (a threshold above 1: the churn model is only advisory). `unreadable`: kinds whose revision could not be loaded, so
-    that the last good one goes on. `seen_end_ms`: when the end of the log was last seen."""
+    """`last_tick`: event time of the partition's last tick; `fired_until`: the same, once all of that tick is applied.
+    `revised`: what customers are judged by has changed since. `revisions`: by kind. `stages`, `lifecycles`: customers
+    by tenant, then stage or lifecycle. `go_live`, `churn_threshold`: what customers are judged by beside the principles
+    (a threshold above 1: the churn model is only advisory). `unreadable`: kinds whose latest revision is missing
+    (nothing behind it is applied) or cannot be used (the last good one goes on). `seen_end_ms`: when the end of the log
+    was last seen."""
 
     last_tick: int = 0
     fired_until: int = 0
+    revised: bool = False
     revision_offset: int = -1
     revisions: dict[str, Revision] = {}
     stages: dict[str, dict[str, int]] = {}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from storage.metric_files import use_directory
 from stream.steps import Applied, Dropped
 
 
 class StreamMetrics:
-    """Counters of one stream process. `prometheus_client` reads where to share them when it is first imported."""
+    """Counters of one stream process. `prometheus_client` reads where to share them when it is first imported.
+    StoreUnavailable if the disk has no room for them."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+        use_directory(directory, ["counter"])
         from prometheus_client import CollectorRegistry, Counter  # noqa: PLC0415 - after the variable is set
 
         registry = CollectorRegistry()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from membrane.errors import StoreUnavailable
+from membrane.errors import StoreRefused, StoreUnavailable
 from membrane.ports import StateStore
 from stream.attempts import Attempts
 from stream.block import Block, Decoded
-from stream.steps import Applied, Dropped, PartitionSteps
+from stream.steps import UNREADABLE, Applied, Dropped, PartitionSteps
 from stream.tail import Tail
 
 HEARTBEAT_MS: Final = 1_000
+MISSING_MS: Final = 1_000
 RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+_logger: Final = logging.getLogger("membrane.stream")
 
 
 class CheckpointedStore(StateStore, Protocol):
@@ -65,15 +69,19 @@ class Partition:
         self._attempts = attempts
         self._conduct = conduct
         self._in_flight = False
+        self._looked_at_ms = 0
+        self._told: set[str] = set()
 
     def next_block(self) -> Block | None:
-        """The next block, or an empty one as a heartbeat; None when there is nothing to do now."""
-        if self._in_flight:
+        """The next block, or an empty one as a heartbeat; None when there is nothing to do now, or nothing may be done
+        because what the log names is missing (it is looked for every second)."""
+        if self._in_flight or (self.steps.missing is not None and not self._found(self.steps.missing)):
             return None
         offset = self.steps.next_offset
         block = self._tail.next_block(offset, self._attempts.limit(offset, self._conduct.batch))
         if block is not None:
-            self._attempts.note(offset, len(block.records))
+            records = len(block.records)
+            self._patiently(lambda: self._attempts.note(offset, records))
         elif self._conduct.now_ms() - self.steps.meta.seen_end_ms >= HEARTBEAT_MS:
             block = Block(self.steps.partition, offset, (), at_end=True)
         self._in_flight = block is not None
@@ -85,19 +93,13 @@ class Partition:
 
     def write(self, applied: Applied) -> None:
         """Commit. While the disk refuses (StoreUnavailable) it is tried again until the process is told to stop."""
-        tries = 0
-        while True:
-            try:
-                self.steps.write(applied)
-                break
-            except StoreUnavailable:
-                if self._conduct.stopping():
-                    raise
-                time.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
-                tries += 1
+        self._patiently(lambda: self.steps.write(applied))
+        self._patiently(lambda: self._attempts.clear(self.steps.next_offset))
         self._in_flight = False
         self._store.checkpoint()
         self._conduct.observer.written(self.steps.partition, applied, self.steps.dropped)
+        if any(lost.reason.startswith(UNREADABLE) for lost in self.steps.dropped):
+            self._tell(f"partition {self.steps.partition}: records that cannot be read are left out until `rebuild`")
         self.steps.dropped.clear()
 
     def end(self) -> int:
@@ -109,10 +111,36 @@ class Partition:
         self._store.mark_all_delivered()
 
     def forgive(self) -> None:
-        """The process ends because a store failed: the record in hand is not to blame."""
-        self._attempts.forget()
+        """The process ends because it was told to or a store failed: the record in hand is not to blame."""
+        with suppress(StoreUnavailable):
+            self._attempts.forgive()
 
     def close(self) -> None:
         """Give back the store and the note."""
         self._attempts.close()
         self._store.close()
+
+    def _patiently(self, write: Callable[[], None]) -> None:
+        tries = 0
+        while True:
+            try:
+                return write()
+            except StoreUnavailable:
+                if self._conduct.stopping():
+                    raise
+                time.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
+                tries += 1
+
+    def _found(self, missing: StoreRefused) -> bool:
+        self._tell(f"partition {self.steps.partition} waits: {missing}")
+        now = self._conduct.now_ms()
+        if 0 <= now - self._looked_at_ms < MISSING_MS:
+            return False
+        self._looked_at_ms = now
+        return self.steps.find_missing()
+
+    def _tell(self, message: str) -> None:
+        """Once each."""
+        if message not in self._told:
+            self._told.add(message)
+            _logger.warning(message)

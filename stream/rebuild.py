@@ -6,10 +6,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from storage.clock import wall_ms
 from storage.directory import DataDir
 from storage.lock import partition_lock
 from stream.block import decode_block
-from stream.runner import BATCH, StreamConfig, wall_ms
+from stream.runner import BATCH, StreamConfig
 from stream.work import open_partitions
 
 Progress = Callable[[int, int], None]
@@ -23,7 +24,8 @@ def _silent(done: int, total: int) -> None:
 def rebuild(data: Path, progress: Progress = _silent, *, batch: int = BATCH) -> int:
     """Empties the records of every partition and applies the log from its start; how many log records there were.
 
-    The stream must be stopped: AnotherWriter if it is not. StoreRefused, StoreUnavailable as the stores say. If it is
+    The stream must be stopped: AnotherWriter if it is not. StoreRefused, StoreUnavailable as the stores say;
+    StoreRefused, too, for a principle file or a model that the log names and that is not there. If it is
     interrupted, run it again: until then the stream would go on from where this stopped, and deliver effects anew.
     """
     directory = DataDir.existing(data)
@@ -42,6 +44,8 @@ def rebuild(data: Path, progress: Progress = _silent, *, batch: int = BATCH) -> 
         for number, partition in partitions.items():
             while partition.steps.next_offset < ends[number]:
                 block = partition.next_block()
+                if partition.steps.missing is not None:
+                    raise partition.steps.missing
                 if block is not None:
                     partition.write(partition.apply(decode_block(block)))
                     done += len(block.records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,9 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from storage.lock import partition_lock
+from storage.clock import wall_ms
+from storage.lock import WriterLock, partition_lock
 
 BATCH = 512
+LOCK_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ def run_stream(config: StreamConfig, stopping: Stopping | None = None) -> int:
             lock = partition_lock(config.data, partition)
             lock.acquire(takeover=config.takeover)
             stack.callback(lock.release)
+            if not lock.held:
+                stack.callback(_get_when_free(lock))
         config.prepare()
         from stream.work import open_partitions  # noqa: PLC0415 - heavy: only for whoever got the locks
 
@@ -68,9 +72,22 @@ def run_stream(config: StreamConfig, stopping: Stopping | None = None) -> int:
     return 0
 
 
-def wall_ms() -> int:
-    """The wall clock, in epoch ms."""
-    return time.time_ns() // 1_000_000
+def _get_when_free(lock: WriterLock) -> Callable[[], None]:
+    """Takes the lock as soon as the process that we took over from is gone, so that a third is refused. What is
+    returned gives up."""
+    enough = threading.Event()
+
+    def wait() -> None:
+        while not enough.wait(LOCK_POLL_SECONDS) and not lock.acquire_if_free():
+            pass
+
+    def give_up() -> None:
+        enough.set()
+        waiting.join()
+
+    waiting = threading.Thread(target=wait, name="lock", daemon=True)
+    waiting.start()
+    return give_up
 
 
 def _owned(config: StreamConfig) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
-from membrane.errors import MembraneError, RecordUnreadable
+from membrane.errors import InvalidBundle, InvalidPrinciples, RecordUnreadable, StoreRefused
 from membrane.features import features
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
 from membrane.principles import PrincipleSet
@@ -30,7 +30,10 @@ from stream.meta import Meta, Revision, read_meta, write_meta
 
 TICK_CUSTOMERS: Final = 5_000
 """At most so many customers are fired in one commit by one tick."""
+UNREADABLE: Final = "record_unreadable"
 _NO_SCORE: Final = Score()
+_PRINCIPLES: Final = "principles"
+_MODELS: Final = ("stage_model", "churn_model")
 _ACTS: Final = {"meet": MET, "waive": WAIVED}
 
 
@@ -52,8 +55,9 @@ class _Act(msgspec.Struct):
 
 
 class Library(Protocol):
-    """Where principle sets and models come from, by the digest a revision record names. Each raises a MembraneError
-    for a digest that is missing, changed or faulty."""
+    """Where principle sets and models come from, by the digest a revision record names. StoreRefused for a digest
+    whose bytes are not there: they may come back. InvalidPrinciples or InvalidBundle for those that are there and that
+    this version cannot use: that is the same at every replay."""
 
     @property
     def principles(self) -> Callable[[str], PrincipleSet]: ...
@@ -115,14 +119,28 @@ class PartitionSteps:
         self.settings = settings
         self.skipped: frozenset[int] = frozenset()
         self.dropped: list[Dropped] = []
+        self.missing: StoreRefused | None = None
         start = store.meta()
         self.next_offset = start.next_offset
         self.meta = read_meta(start.meta)
-        self._use_revisions(self.meta)
+        self.scorer: DrivenScorer = library.scorer(None, None)
+        self.rules = Rules(None, settings)
+        self.find_missing()
+
+    def find_missing(self) -> bool:
+        """Whether a block may be applied now. While what the log names is not there (`missing` says what), nothing
+        behind it is: what came of it would depend on when the file comes back."""
+        self.missing = None
+        try:
+            self._use_revisions(self.meta)
+        except StoreRefused as missing:
+            self.missing = missing
+        return self.missing is None
 
     def apply(self, block: Decoded, now_ms: int) -> Applied:
-        """What a block does, still to be written; `now_ms` only says when the end of the log was seen."""
-        work = _Work(msgspec.json.decode(write_meta(self.meta), type=Meta))
+        """What a block does, still to be written; `now_ms` only says when the end of the log was seen. A block ends
+        before a revision that is `missing`."""
+        work = _Work(_copied(self.meta))
         stretch: list[DecodedSignal] = []
         for record in block.records:
             if record.offset in self.skipped:
@@ -161,7 +179,7 @@ class PartitionSteps:
         received: list[tuple[int, _Held, Received]] = []
         for entry in entries:
             if entry.signal is None or entry.customer in work.unreadable:
-                self.dropped.append(Dropped(entry.offset, entry.fault or "record_unreadable"))
+                self.dropped.append(Dropped(entry.offset, entry.fault or UNREADABLE))
                 continue
             held = self._held(work, entry.customer, entry.signal.time)
             folded = receive(
@@ -209,34 +227,43 @@ class PartitionSteps:
         self._load(work, set(stored))
         for customer in sorted({*stored, *moved}):
             held = work.held.get(customer)
-            if held is None:  # unreadable: counted when it was loaded
+            if held is None:  # until `rebuild` it is due no more, or it would be in the way of the others for ever
                 work.due[customer] = None
+                self.dropped.append(Dropped(offset, f"{UNREADABLE}: a customer that was due"))
                 continue
-            happened = advance(held.record, t, self.rules, fired_until=work.meta.fired_until)
-            if happened is None:
-                work.due[customer] = next_due(held.record, self.rules, t)
-            else:
+            meta = work.meta
+            happened = advance(held.record, t, self.rules, fired_until=meta.fired_until, revised=meta.revised)
+            if happened is not None:
                 self._touched(work, held, offset, happened)
+            work.due[customer] = next_due(held.record, self.rules, t if happened is None else held.record.clock)
         if too_many:
             return offset
-        work.meta.fired_until = work.meta.last_tick
+        work.meta.fired_until, work.meta.revised = work.meta.last_tick, False
         return None
 
     def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
-        """Switch. Other principles make other moments due, so everybody is looked at on the next tick."""
-        meta, before = work.meta, self.rules
-        meta.revision_offset = offset
-        if revision.kind == "settings":
-            meta.go_live = revision.go_live
-        else:
-            meta.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
-        self._use_revisions(meta)
+        """Switch. By other principles something may be owed already, so everybody is judged on the next tick. The
+        offset itself when what the revision names is missing: there the block must end."""
+        before, revised = self.rules, _copied(work.meta)
+        word = _word(revision.kind)
+        try:
+            if revision.kind == "settings":
+                revised.go_live = revision.go_live
+            elif self._fits(revision.kind, revision.digest):
+                revised.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
+                revised.unreadable = [one for one in revised.unreadable if one != word]
+            else:  # the last good one goes on, as at every replay
+                revised.unreadable = sorted({*revised.unreadable, word})
+            self._use_revisions(revised)
+        except StoreRefused as missing:
+            self.missing = missing
+            work.meta.unreadable = sorted({*work.meta.unreadable, word})
+            return offset
+        revised.revision_offset, work.meta = offset, revised
         if self.rules == before:
             return None
-        for customer in work.due:
-            held = work.held.get(customer)
-            work.due[customer] = next_due(held.record, self.rules, held.record.clock) if held else None
-        work.everybody_due, meta.fired_until = True, 0
+        work.everybody_due = revised.revised = True
+        work.due = {customer: 0 if customer in work.held else None for customer in work.due}
         return offset + 1
 
     def _act(self, work: _Work, record: LogRecord, asked: _Act) -> None:
@@ -251,23 +278,25 @@ class PartitionSteps:
         self._touched(work, held, record.offset, happened)
 
     def _use_revisions(self, meta: Meta) -> None:
-        """Switch to what the revisions name. A digest that cannot be loaded leaves the last good one in force."""
-        meta.unreadable = []
-        digests = {kind: revision.digest for kind, revision in meta.revisions.items()}
-        principles = getattr(self, "rules", Rules(None)).principles
-        if "principles" in digests:
-            try:
-                principles = self.library.principles(digests["principles"])
-            except MembraneError:
-                meta.unreadable.append("principles")
-        try:
-            self.scorer = self.library.scorer(digests.get("stage_model"), digests.get("churn_model"))
-        except MembraneError:
-            meta.unreadable.append("models")
-            self.scorer = getattr(self, "scorer", None) or self.library.scorer(None, None)
+        """Switch to what the revisions name, without what cannot be used. StoreRefused for what is not there."""
+        fit = {kind: one.digest for kind, one in meta.revisions.items() if self._fits(kind, one.digest)}
+        meta.unreadable = sorted({*meta.unreadable, *(_word(kind) for kind in meta.revisions if kind not in fit)})
+        principles = self.library.principles(fit[_PRINCIPLES]) if _PRINCIPLES in fit else None
+        self.scorer = self.library.scorer(*map(fit.get, _MODELS))
         threshold = ADVISORY if self.scorer.churn_is_advisory else self.settings.churn_threshold
         meta.churn_threshold = threshold
         self.rules = Rules(principles, self.settings, threshold, meta.go_live)
+
+    def _fits(self, kind: str, digest: str) -> bool:
+        """Whether this version can use it (it keeps what it has loaded). StoreRefused if it is not there."""
+        try:
+            if kind == _PRINCIPLES:
+                self.library.principles(digest)
+            else:
+                self.library.scorer(*(digest if kind == model else None for model in _MODELS))
+        except (InvalidPrinciples, InvalidBundle):
+            return False
+        return True
 
     def _load(self, work: _Work, customers: Iterable[Customer]) -> None:
         missing = [customer for customer in customers if customer not in work.held]
@@ -298,7 +327,8 @@ class PartitionSteps:
         record.version = offset
         record.revision = work.meta.revision_offset
         held.changed = True
-        work.due[record.tenant, record.customer] = next_due(record, self.rules, record.clock)
+        soonest = 0 if work.meta.revised else next_due(record, self.rules, record.clock)
+        work.due[record.tenant, record.customer] = soonest
 
     def _applied(self, work: _Work, next_offset: int) -> Applied:
         return Applied(self._gather(work, next_offset), work.meta, work.transitions)
@@ -308,13 +338,22 @@ class PartitionSteps:
         commit.everybody_due, commit.next_offset = work.everybody_due, next_offset
         for customer, due in work.due.items():
             held = work.held.get(customer)
+            commit.due.append((*customer, due))
             if held is not None:
                 commit.records.append((*customer, encode(held.record) if held.changed else held.written))
-                commit.due.append((*customer, due))
                 if held.changed:
                     _count(work.meta, held)
         commit.meta = write_meta(work.meta)
         return commit
+
+
+def _copied(meta: Meta) -> Meta:
+    return msgspec.json.decode(write_meta(meta), type=Meta)
+
+
+def _word(kind: str) -> str:
+    """What `Meta.unreadable` calls a kind of revision."""
+    return _PRINCIPLES if kind == _PRINCIPLES else "models"
 
 
 def _count(meta: Meta, held: _Held) -> None:

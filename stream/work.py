@@ -61,7 +61,13 @@ def open_partitions(
         gc.set_threshold(GC_THRESHOLD, 50, 50)
         try:
             yield opened
-        except MembraneError:
-            for partition in opened.values():
-                partition.forgive()
+        except (MembraneError, KeyboardInterrupt, SystemExit):
+            _forgive(opened)
             raise
+        else:
+            _forgive(opened)
+
+
+def _forgive(opened: dict[int, Partition]) -> None:
+    for partition in opened.values():
+        partition.forgive()

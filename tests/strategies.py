@@ -70,7 +70,10 @@ payloads: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "case.reopened": st.fixed_dictionaries({"case": st.sampled_from(CASES)}),
     "usage.measured": st.fixed_dictionaries({"metric": st.sampled_from("mn"), "value": st.integers(0, 100)}),
     "order.placed": st.fixed_dictionaries({"amount": st.integers(0, 500)}),
+    "order.cancelled": st.just({}),
     "payment.failed": st.just({}),
+    "credit.given": st.just({"kind": "refund"}),
+    "survey.sent": st.just({"survey": "s", "instrument": "nps"}),
     "product.replaced": st.fixed_dictionaries({"old": st.sampled_from(("T1", "T2")), "new": st.just("T3")}),
     "survey.answered": st.one_of(
         st.fixed_dictionaries({"instrument": st.just("nps"), "score": st.integers(0, 10)}),
@@ -90,6 +93,9 @@ payloads: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {"target": st.just("stage"), "value": st.sampled_from(("crisis", "steady")), "by": st.just("ana")}
     ),
     "journey.moved": st.just({"journey": "j", "step": "s", "status": "done"}),
+    "incident.declared": st.just({"incident": "i"}),
+    "incident.updated": st.just({"incident": "i"}),
+    "incident.resolved": st.just({"incident": "i"}),
 }
 
 

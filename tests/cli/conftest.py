@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.metric_files import DIRECTORY_VARIABLE
 from tests.cli.running import Running, Start, clean_environment
 
 
@@ -44,3 +45,5 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("MEMBRANE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(DIRECTORY_VARIABLE, "")  # so that what a command sets is unset at the end
+    monkeypatch.delenv(DIRECTORY_VARIABLE)

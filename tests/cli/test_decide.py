@@ -3,12 +3,16 @@ from __future__ import annotations
 import argparse
 import io
 import json
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from cli.decide import lines, request, unless_texts
 from cli.main import main
 from membrane.errors import UsageError
+from storage.directory import DataDir
+from storage.log_reader import LogReader
 from tests.cli.test_replay import event, write
 
 QUESTION = ["--customer", "c-1", "--domain", "marketing", "--kind", "upsell", "--channel", "email"]
@@ -45,6 +49,49 @@ def test_a_data_directory_answers_without_a_server(tmp_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert answer["customer"] == "c-1"
     assert [verdict["verdict"] for verdict in answer["verdicts"]] == ["forbid"]
+
+
+def granted(number: int, subject: str) -> dict[str, object]:
+    data = {"channel": "email", "domain": "marketing", "granted": True}
+    return {**event(number), "subject": subject, "type": "cx.consent.changed.v1", "data": data}
+
+
+def test_a_data_directory_is_asked_for_the_tenant_that_is_named(tmp_path, capsys):
+    """Two tenants have a customer of the same id; only one of them consented."""
+    data = tmp_path / "data"
+    main(["replay", str(write(tmp_path / "a", [granted(1, "c-1")])), "--data", str(data), "--tenant", "shop-a"])
+    main(["replay", str(write(tmp_path / "b", [event(1)])), "--data", str(data), "--tenant", "shop-b"])
+    main(["rebuild", "--data", str(data)])
+    capsys.readouterr()
+    seen = {}
+    for tenant in ("shop-a", "shop-b", "default"):
+        assert main(["decide", "--data", str(data), "--tenant", tenant, *QUESTION, "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        reasons = [reason["source"] for reason in answer["verdicts"][0]["reasons"]]
+        seen[tenant] = answer["state"]["version"], reasons
+    assert None not in (seen["shop-a"][0], seen["shop-b"][0])
+    assert seen["shop-a"][0] != seen["shop-b"][0]
+    assert seen["default"][0] is None
+    assert "consent" not in seen["shop-a"][1]
+
+
+def files(data: Path) -> list[str]:
+    """What lies in a directory, without what SQLite makes for readers."""
+    return sorted(path.name for path in data.rglob("*") if not path.name.endswith(("-wal", "-shm")))
+
+
+def test_asking_a_data_directory_writes_nothing(tmp_path, capsys):
+    """Not even principles into a log that has none, nor a decision log."""
+    data = tmp_path / "data"
+    directory = DataDir.open(data, 1)
+    before = files(data)
+
+    assert main(["decide", "--data", str(data), *QUESTION, "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["logged"] is False
+    with closing(LogReader(directory)) as log:
+        assert (log.revisions(), log.end(0)) == ({}, 0)
+    assert files(data) == before
 
 
 def test_a_directory_that_is_not_there_is_not_made(tmp_path, capsys):

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cli.prepare import SEED_BUNDLES, Wishes, prepare, read_principle_file
+from cli.prepare import SEED_BUNDLES, Wishes, prepare
 from membrane.errors import InvalidBundle, InvalidPrinciples, UsageError
 from membrane.ports import RecordKind
 from models.registry import Registry
 from serving.principle_sets import DEFAULT_PACK
 from storage.directory import DataDir
 from storage.log import SignalLog
+from storage.principles import read_principle_file
 
 NOW = 1_000
 

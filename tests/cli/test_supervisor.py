@@ -21,12 +21,22 @@ folder = Path(sys.argv[1])
 def spawn(command):
     return os.posix_spawn(sys.executable, [sys.executable, "-c", *command], dict(os.environ))
 supervisor.spawn = spawn
-children = [Child(f"child {n}", [code], folder / f"{n}.pid") for n, code in enumerate(sys.argv[2:])]
+children = [
+    Child(f"child {n}", [code], folder / f"{n}.pid", replaceable="now" in code)
+    for n, code in enumerate(sys.argv[2:])
+]
 def announce():
     print("ready", *(child.pid for child in children), flush=True)
 sys.exit(Supervisor(children, is_ready=lambda: True, announce=announce).run())
 """
 SLEEP = "import time; time.sleep(60)"
+REPLACED = """
+import sys, time
+from pathlib import Path
+while not Path({!r}, "now").exists():
+    time.sleep(0.01)
+sys.exit(3)
+"""
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
 
@@ -75,6 +85,19 @@ def test_a_child_that_ends_for_a_reason_that_stays_is_not_started_again(tmp_path
     _, errors = process.communicate(timeout=30)
     assert process.returncode == code
     assert "restart" not in errors
+
+
+def test_a_child_that_was_taken_over_is_left_and_the_others_go_on(tmp_path):
+    process = supervise(tmp_path, REPLACED.format(str(tmp_path)), SLEEP)
+    _, other = process.stdout.readline().split()[1:]
+    (tmp_path / "now").touch()
+    assert "child 0 was taken over by another process; the others go on" in process.stderr.readline()
+    assert process.poll() is None
+    os.kill(int(other), 0)
+    assert not (tmp_path / "0.pid").exists()
+    process.terminate()
+    process.communicate(timeout=5)
+    assert process.returncode == 0
 
 
 def test_pid_files_hold_the_pids_of_the_children(tmp_path):

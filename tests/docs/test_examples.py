@@ -17,7 +17,7 @@ from membrane.decisions import Answer, parse_request
 from membrane.principle_tests import run_tests
 from membrane.signals import check
 from serving.auth import read_keys
-from serving.principle_sets import compile_principles
+from storage.principles import compile_principles
 from tests.docs.pages import DOCS, PAGES, examples
 
 HEADER = "pack: example\nrevision: 2026-01-01.1\n"

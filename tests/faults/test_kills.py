@@ -185,6 +185,29 @@ def _waiting_effects(data: Path, *, distinct: bool = False) -> int:
     return found
 
 
+def test_a_stream_without_its_principle_file_waits_and_kills_meanwhile_change_nothing(
+    tmp_path: Path, made_log: Callable[[int], MadeLog], tell: Tell
+) -> None:
+    made = made_log(3_000)
+    data = made.copy(tmp_path / "data")
+    folder = DataDir.existing(data).principles_path
+    (file,) = folder.iterdir()
+    file.rename(tmp_path / file.name)
+    for _ in range(2):
+        with stream(data, "--runner", "plain") as running:
+            wait_until(lambda: "put it back" in running.errors(), "the word of the stream")
+            running.kill()
+    refused = run("rebuild", "--data", data)
+    assert (refused.returncode, file.name in refused.stderr) == (4, True)
+    with stream(data, "--runner", "bytewax") as running:
+        wait_until(lambda: "put it back" in running.errors(), "the word of the stream")
+        (tmp_path / file.name).rename(file)
+        wait_applied(data)
+        assert running.stop() == 0
+    assert digest(data) == made.digest
+    tell("fault 12: started, killed and rebuilt without the principle file: nothing applied behind it, digest equal")
+
+
 def test_a_stream_that_is_rebuilt_beside_a_running_one_is_refused(
     tmp_path: Path, made_log: Callable[[int], MadeLog]
 ) -> None:

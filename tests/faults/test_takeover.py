@@ -13,9 +13,11 @@ from random import Random
 import apsw
 import pytest
 
+from storage.directory import DataDir
+from storage.lock import partition_lock
 from tests.faults.conftest import MadeLog, Tell
 from tests.faults.sizes import short_and_full
-from tests.processes import applied, digest, run, stream, up, wait_until
+from tests.processes import SINGLE, applied, digest, event, run, stream, up, wait_applied, wait_until
 
 SEED = 20261123
 SIGNALS = 3_000
@@ -61,6 +63,35 @@ def test_a_paused_writer_that_was_taken_over_ends_without_another_write(
                 assert new.stop() == 0
         assert digest(data) == made.digest
     tell(f"fault 6: {runner}, seed {SEED}: {pauses} pauses and takeovers, exit 3, stale writes 0, digest equal")
+
+
+def test_the_api_of_an_up_whose_stream_was_taken_over_goes_on_and_a_third_writer_is_refused(
+    tmp_path: Path, tell: Tell
+) -> None:
+    data = tmp_path / "data"
+    with up(data, "--runner", "plain", "--clock", "signals") as running, running.client() as client:
+        with stream(data, "--runner", "plain", "--takeover") as new:
+            wait_until(lambda: "was taken over by another process" in running.errors(), "the word of `up`")
+            wait_until(lambda: _is_refused(data), "the lock of the new writer")
+            signal_ = event("s-1", "message.received", "c-1", "2026-11-20T00:00:00Z", channel="email")
+            assert client.post("/v1/signals", json=signal_, headers=SINGLE).status_code == 202
+            wait_applied(data)
+            assert client.get("/v1/customers/c-1").status_code == 200
+            assert new.stop() == 0
+        assert running.is_ready()
+        assert running.stop() == 0
+    tell("fault 6: the stream of `up` taken over: the API goes on, a third writer is refused with exit 3")
+
+
+def _is_refused(data: Path) -> bool:
+    return all(_taken(data, number) for number in range(DataDir.existing(data).partitions))
+
+
+def _taken(data: Path, partition: int) -> bool:
+    lock = partition_lock(data, partition)
+    taken = not lock.acquire_if_free()
+    lock.release()
+    return taken
 
 
 def _pause_between_commits(pid: int, data: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from membrane.decisions import Candidate, DecisionRequest
 from membrane.dictionary import BY_NAME, CaseFacts, Value
 from membrane.facts import NOTHING, About
+from membrane.features import FEATURE_NAMES
 from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
 from membrane.record import Contact, Obligation, Profile, Record, State, Tracker
@@ -62,7 +63,7 @@ def principle_set(*principles: dict[str, Any], **parts: Any) -> PrincipleSet:
     """A set of such principles; ids are made to differ."""
     numbered = [one | {"id": f"{one['id']}-{place}"} for place, one in enumerate(principles)]
     document = {"pack": "test", "revision": "2026-11-22.1", "principles": numbered, **parts}
-    return read_principles(document, {}, digest="ab" * 32, features=("contacts_7d",))
+    return read_principles(document, {}, digest="ab" * 32, features=("contacts_7d", *FEATURE_NAMES))
 
 
 @dataclasses.dataclass
@@ -89,9 +90,6 @@ class FakeFacts:
             return max(self.t - anchor, 0)
         return value if value is not None else BY_NAME[name].unknown if name in BY_NAME else 0.0
 
-    def known(self, name: str) -> bool:
-        return name in self.values or self.anchor(name) is not None
-
     def anchor(self, name: str) -> int | None:
         if name == "about.age":
             return self.about.ended_at if self.about.known else None
@@ -117,6 +115,10 @@ class FakeView:
     due: Sequence[int] = ()
     open_cases: tuple[CaseFacts, ...] = ()
 
+    @property
+    def as_of(self) -> int | None:
+        return self.record.clock if self.record else None
+
     def at(self, t: int) -> FakeView:
         return dataclasses.replace(self, t=t)
 
@@ -124,9 +126,6 @@ class FakeView:
 
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> FakeFacts:
         return FakeFacts(self.t, self.values, self.anchors, self.moments, about, self.open_cases)
-
-    def entities(self, scope: str) -> list[str]:
-        return []
 
     def consent(self, channel: int, domain: int) -> str:
         return self.consents.get((CHANNELS[channel], DOMAINS[domain]), "none")
@@ -153,7 +152,7 @@ def view(
 
 def contact(made_at: int, domain: str = "marketing", kind: str = "newsletter", channel: str = "email") -> Contact:
     """A contact made at a moment."""
-    return Contact(f"k-{made_at}", made_at, made_at, DOMAINS.index(domain), CHANNELS.index(channel), kind)
+    return Contact(f"k-{made_at}", made_at, DOMAINS.index(domain), CHANNELS.index(channel), kind)
 
 
 def candidate(domain: str = "marketing", kind: str = "upsell", channel: str = "email", **fields: Any) -> Candidate:

@@ -5,9 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from membrane.caps import Cap, CapState, cap_state
+from membrane.decide import decide
+from membrane.principle_file import MAX_CAP
 from membrane.scope import Scope
-from membrane.times import DAY, HOUR
-from tests.membrane.fakes_principles import NOON, contact
+from membrane.settings import TenantSettings
+from membrane.times import DAY, HOUR, MINUTE, format_time
+from membrane.vocabulary import DOMAINS
+from tests.membrane.customer import Customer
+from tests.membrane.fakes_principles import NOON, candidate, contact, default_pack, request, view
 
 MARKETING = Scope(domains=frozenset({"marketing"}))
 
@@ -51,10 +56,62 @@ def test_contacts_are_counted_by_domain_kind_channel_and_class(scope, counted):
     assert cap_state(cap(scope=scope), made, NOON).counted == counted
 
 
-def test_a_contact_of_an_unknown_domain_or_one_known_only_by_its_answer_does_not_count():
-    unmade = contact(0)
-    unmade.at = NOON
-    assert cap_state(cap(scope=Scope()), [contact(NOON, "other"), unmade], NOON).counted == 0
+def test_a_contact_of_an_unknown_domain_does_not_count():
+    assert cap_state(cap(scope=Scope()), [contact(NOON, "other")], NOON).counted == 0
+
+
+@pytest.mark.parametrize(
+    ("scope", "hit"),
+    [
+        (Scope(), True),
+        (MARKETING, True),
+        (Scope(domains=frozenset({"survey"})), False),
+        (Scope(classes=frozenset({"survey"})), False),
+        (Scope(kinds=frozenset({"newsletter"})), True),
+    ],
+)
+def test_a_window_that_reaches_back_to_a_lost_contact_is_full_until_it_has_passed_it(scope, hit):
+    lost = {DOMAINS.index("marketing"): NOON - DAY, DOMAINS.index("other"): NOON}
+    state = cap_state(cap(scope=scope), [], NOON, lost)
+    assert state == CapState(0, full=hit, room_at=NOON + 6 * DAY if hit else None)
+    assert not cap_state(cap(scope=scope), [], NOON + 6 * DAY, lost).full
+
+
+def test_room_comes_when_both_the_counted_and_the_lost_have_left():
+    made = [contact(NOON - 3 * DAY), contact(NOON - DAY)]
+    assert cap_state(cap(2), made, NOON, {0: NOON - 4 * DAY}).room_at == NOON + 4 * DAY
+    assert cap_state(cap(2), made, NOON, {0: NOON}).room_at == NOON + 7 * DAY
+    assert cap_state(cap(0), made, NOON, {0: NOON}) == CapState(2, full=True, room_at=None)
+
+
+@pytest.mark.parametrize("others", [18, 31, 200])
+def test_other_contacts_do_not_empty_a_cap(others):
+    """Two newsletters are this week's two, however many calls follow and however long their ids are."""
+    customer = Customer()
+    for n in range(2 + others):
+        made = ("marketing", "newsletter", "email") if n < 2 else ("service", "status_call", "phone")
+        customer.tell(
+            "contact.made", NOON + n * MINUTE, contact=f"{n:036}", permit=f"{n:036}",
+            **dict(zip(("domain", "kind", "channel"), made, strict=True)),
+        )  # fmt: skip
+    state, now = customer.state, customer.record.clock
+    assert cap_state(cap(), state.contacts, now, state.contacts_lost).full
+
+
+def test_a_decision_defers_what_a_lost_contact_may_have_used_up_and_says_until_when():
+    seen = view()
+    seen.record.state.contacts_lost = {DOMAINS.index("marketing"): NOON - DAY}
+    newsletter = request(candidate("marketing", "newsletter", "email"))
+    [verdict] = decide(newsletter, seen, default_pack(), TenantSettings(), t=NOON).verdicts
+    assert (verdict.verdict, [reason.id for reason in verdict.reasons]) == ("defer", ["two-marketing-a-week"])
+    assert verdict.until == format_time(NOON + 6 * DAY)
+
+
+def test_the_greatest_cap_can_be_full():
+    customer, greatest = Customer(), cap(MAX_CAP)
+    for n in range(MAX_CAP):
+        customer.tell("contact.made", NOON + n, domain="marketing", kind="newsletter", channel="email")
+        assert cap_state(greatest, customer.state.contacts, NOON + DAY).full is (n == MAX_CAP - 1)
 
 
 @given(st.lists(st.integers(-10 * 24, 0), max_size=12), st.integers(1, 5), st.integers(1, 240))

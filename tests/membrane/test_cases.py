@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from itertools import permutations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from membrane.cases import (
     KEPT_BYTES,
@@ -17,6 +20,7 @@ from membrane.cases import (
     find_problem,
     keep_latest,
     missed_eta,
+    problem_key,
     recurrences,
     relapse_products,
     reports,
@@ -106,6 +110,44 @@ def test_the_same_opening_told_twice_reopens_nothing() -> None:
     assert only(opened("A", START), opened("A", START)).reopenings == []
 
 
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("case.opened", "case.reopened", "case.resolved")), st.integers(0, 5)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_in_which_openings_and_reopenings_arrive_does_not_show(
+    words: list[tuple[str, int]], rng: random.Random
+) -> None:
+    """Not in the case, and not in how often the next case of that problem says it came back."""
+    items: list[Told] = [(kind, START + n, (NET if kind == "case.opened" else {}) | {"case": "A"}) for kind, n in words]
+    shuffled = items.copy()
+    rng.shuffle(shuffled)
+    after = opened("B", START + 9)
+    state, other = told(*items, after), told(*shuffled, after)
+    assert other.cases == state.cases
+    assert other.problems == state.problems
+    assert recurrences(other, other.cases[-1]) == recurrences(state, state.cases[-1])
+
+
+def test_an_opening_told_again_at_a_later_moment_reopens_once() -> None:
+    items = (opened("A", START), opened("A", START + 1), opened("A", START + 1))
+    assert only(*items).reopenings == [START + 1]
+    for order in permutations(items):
+        state = told(*order, opened("B", START + 2))
+        assert recurrences(state, state.cases[-1]) == 2
+
+
+def test_of_a_promise_and_its_withdrawal_at_one_moment_the_promise_stays_be_it_for_the_epoch() -> None:
+    case = only(
+        ("case.updated", START, {"case": "A", "eta": format_time(0)}),
+        ("case.updated", START, {"case": "A", "eta": None}),
+    )
+    assert case.eta == 0
+
+
 def test_only_the_latest_reopenings_are_kept() -> None:
     state = told(opened("A", START), *(("case.reopened", START + n, {"case": "A"}) for n in range(1, 20)))
     assert state.cases[0].reopenings == [START + n for n in range(12, 20)]
@@ -152,20 +194,32 @@ def test_a_report_at_the_very_time_of_the_replacement_belongs_to_the_old_product
         assert recurrences(state, case) == 0
 
 
+def since(*items: Told) -> int:
+    """When the one problem of that history began."""
+    customer = Customer()
+    for kind, t, data in items:
+        customer.tell(kind, t, **data)
+    (problem,) = customer.state.problems
+    assert list(customer.tracker.problems) == [problem_key(problem)]
+    return customer.tracker.problems[problem_key(problem)]
+
+
 @pytest.mark.parametrize(("gap", "same"), [(30 * DAY, True), (30 * DAY + 1, False)])
 def test_a_problem_ends_after_30_days_without_a_report(gap: int, same: bool) -> None:
-    problem = find_problem(told(opened("A", START), opened("B", START + gap)), "net", "T1")
-    assert problem is not None
-    assert problem.since == (START if same else START + gap)
+    assert since(opened("A", START), opened("B", START + gap)) == (START if same else START + gap)
 
 
 def test_a_problem_ends_when_its_product_is_replaced() -> None:
-    state = told(
-        opened("A", START), ("product.replaced", START + 1, {"old": "T1", "new": "T2"}), opened("B", START + 2)
-    )
-    problem = find_problem(state, "net", "T1")
-    assert problem is not None
-    assert problem.since == START + 2
+    replaced = ("product.replaced", START + 1, {"old": "T1", "new": "T2"})
+    assert since(opened("A", START), replaced, opened("B", START + 2)) == START + 2
+
+
+def test_when_a_problem_began_goes_by_the_log_and_is_not_told_otherwise_by_a_late_report() -> None:
+    """An obligation that was owed for a problem is not owed again because history came late."""
+    two = (opened("A", START), opened("B", START + 40 * DAY))
+    assert since(*two) == since(*two, opened("C", START + 20 * DAY)) == START + 40 * DAY
+    assert since(two[1], two[0]) == START + 40 * DAY
+    assert since(*(opened(f"C{n}", START + n * DAY) for n in range(12))) == START
 
 
 # ---- relapse -------------------------------------------------------------------------------------------------------

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from membrane.contacts import KEPT_BYTES, KEPT_CONTACTS, consent_key, set_consent
+from membrane.contacts import (
+    KEPT_ANSWERS,
+    KEPT_CONTACTS,
+    KEPT_KIND,
+    brief,
+    consent_key,
+    set_consent,
+    told_id,
+)
 from membrane.record import State
+from membrane.scope import ALL_KINDS
 from membrane.tiles import total
 from membrane.times import HOUR
 from membrane.vocabulary import CHANNEL_INDEX, DOMAIN_INDEX, OUTCOMES
@@ -30,7 +39,10 @@ def told(*items: Told) -> State:
         for kind, t, data in order:
             customer.tell(kind, t, **data)
         states.append(customer.state)
-    assert all(state.contacts == states[0].contacts and state.consents == states[0].consents for state in states)
+    assert all(
+        (state.contacts, state.answers, state.consents) == (states[0].contacts, states[0].answers, states[0].consents)
+        for state in states
+    )
     return states[0]
 
 
@@ -78,7 +90,7 @@ def test_an_opt_out_holds_for_the_channel_and_domain_of_its_contact_alone(outcom
 
 def test_an_answer_whose_contact_never_comes_changes_no_consent() -> None:
     state = told(answered(START, "unsubscribed"))
-    assert (state.consents, state.contacts[0].made_at) == ({}, 0)
+    assert (state.consents, state.contacts, len(state.answers)) == ({}, [], 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1))
@@ -113,13 +125,50 @@ def test_a_service_contact_is_remembered_by_its_latest_time() -> None:
     assert told(("contact.made", START, MADE)).service_contact_at == 0
 
 
-def test_contacts_are_kept_by_recency_within_their_number_and_their_bytes() -> None:
+def test_two_ways_to_tell_one_contact_are_two_contacts() -> None:
+    other = MADE | {"channel": "email"}
+    state = told(("contact.made", START, MADE), ("contact.made", START, other), answered(START + 1, "unsubscribed"))
+    assert (len(state.contacts), len(state.consents)) == (2, 2)
+
+
+def test_the_latest_made_are_kept_whatever_their_ids_and_answers() -> None:
     customer = Customer()
     for n in range(KEPT_CONTACTS + 8):
-        customer.tell("contact.made", START + n, **MADE | {"contact": f"k{n}"})
-    assert [c.contact for c in customer.state.contacts] == [f"k{n}" for n in range(8, KEPT_CONTACTS + 8)]
-    for n in range(20):
-        customer.tell("contact.made", START + HOUR + n, **MADE | {"contact": f"{n:0128}", "permit": "p" * 128})
-    kept = customer.state.contacts
-    assert sum(len(c.contact) + len(c.kind) + len(c.permit) for c in kept) <= KEPT_BYTES
-    assert [int(contact.contact) for contact in kept] == list(range(20 - len(kept), 20))
+        long = {"contact": f"{n:0128}", "permit": "p" * 128, "kind": "k" * 128}
+        customer.tell("contact.made", START + n, **MADE | long)
+        customer.tell("contact.answered", START + n, contact=f"{0:0128}", outcome="opened")
+    assert [c.made_at for c in customer.state.contacts] == [START + n for n in range(8, KEPT_CONTACTS + 8)]
+    assert all(len(c.contact) <= 16 and len(c.kind) == KEPT_KIND for c in customer.state.contacts)
+    assert max(map(len, ALL_KINDS)) < KEPT_KIND
+
+
+@given(st.permutations(range(KEPT_CONTACTS + 8)))
+def test_what_is_kept_and_what_is_said_of_the_lost_do_not_show_the_order(order: list[int]) -> None:
+    customer = Customer()
+    for n in order:
+        domain = ("marketing", "service", "legal")[n % 3]
+        customer.tell("contact.made", START + n, **MADE | {"contact": f"k{n}", "domain": domain})
+    state = customer.state
+    assert [c.made_at for c in state.contacts] == [START + n for n in range(8, KEPT_CONTACTS + 8)]
+    assert state.contacts_lost == {DOMAIN_INDEX[name]: START + n for name, n in LAST_LOST}
+    assert state.overflow == 8
+
+
+LAST_LOST = (("marketing", 6), ("service", 7), ("legal", 5))
+
+
+def test_answers_without_their_contact_are_bounded_apart() -> None:
+    customer = Customer()
+    customer.tell("contact.made", START, **MADE)
+    for n in range(KEPT_CONTACTS + 8):
+        customer.tell("contact.answered", START + n, contact=f"unknown-{n}", outcome="opened")
+    assert (len(customer.state.contacts), len(customer.state.answers)) == (1, KEPT_ANSWERS)
+    assert customer.state.answers[-1].contact == f"unknown-{KEPT_CONTACTS + 7}"
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_an_id_is_kept_as_it_is_or_as_a_hash_that_no_id_can_be_taken_for(name: str) -> None:
+    kept = brief(name)
+    assert len(kept.encode()) <= 16
+    assert told_id(kept) == (name if kept == name else None)
+    assert brief(kept) != kept or kept == name

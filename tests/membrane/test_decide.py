@@ -1,14 +1,16 @@
 """The whole decision."""
 
+import dataclasses
 import json
 
 import pytest
 
 from membrane.decide import decide, default_verdicts
 from membrane.decisions import About, encode_answer
+from membrane.dictionary import CaseFacts
 from membrane.errors import InvalidRequest
 from membrane.ids import episode_id
-from membrane.record import BREACHED, MET, Obligation
+from membrane.record import BREACHED, MET, Case, Obligation
 from membrane.settings import TenantSettings
 from membrane.times import DAY, HOUR, format_time
 from membrane.vocabulary import STAGES, Stage
@@ -203,13 +205,24 @@ def test_31_days_ahead_are_answered():
         (About(interaction="i-1"), "forbid"),
         (About(interaction="i-2"), "allow"),
         (About(case="k-1"), "allow"),
+        (About(case="k-2"), "forbid"),
+        (About(case="k-3"), "allow"),
         (About(touchpoint="shop"), "allow"),
+        (About(touchpoint="web"), "forbid"),
+        (About(touchpoint="app"), "allow"),
+        (About(interaction="touchpoint:shop"), "forbid"),
+        (About(interaction="web"), "allow"),
+        (About(at="1970-01-01T00:00:00Z"), "forbid"),
         (About(interaction="i-1", at=format_time(NOON - HOUR)), "allow"),
     ],
 )
 def test_a_survey_is_measured_from_the_end_of_what_it_asks_about(about, verdict):
     seen = view()
-    seen.record.state.ended["i-1"] = NOON - 3 * DAY
+    state = seen.record.state
+    state.ended |= {"i-1": NOON - 3 * DAY, "touchpoint:shop": NOON - 3 * DAY, "None": NOON - 3 * DAY}
+    state.ended_touchpoints |= {"web": NOON - 3 * DAY, "None": NOON - 3 * DAY}
+    solved = {"opened_at": NOON - 9 * DAY, "touched_at": NOON - DAY, "resolved_at": NOON - 3 * DAY}
+    state.cases += [Case("k-2", **solved), Case("k-3", **solved, reopenings=[NOON - DAY])]
     assert answer(request(candidate("survey", "csat", about=about)), seen).verdicts[0].verdict == verdict
 
 
@@ -251,6 +264,80 @@ def test_past_the_deadline_the_rest_gets_its_class_default():
     assert found.verdicts[1].reasons[0].id == "deadline"
     assert (found.state.degraded, found.valid_until) == (["deadline"], None)
     assert all(one.until is None and one.unless is None for one in found.verdicts)
+
+
+class Stopwatch:
+    """A clock that stands still but while a condition is evaluated: 5 ms each."""
+
+    def __init__(self):
+        self.ms = 0
+
+    def slow(self, principles):
+        """The same principles, with conditions that take their time."""
+        return dataclasses.replace(principles, principles=tuple(map(self._slow, principles.principles)))
+
+    def _slow(self, one):
+        def evaluate(facts):
+            self.ms += 5
+            return one.condition.evaluate(facts)
+
+        return dataclasses.replace(one, condition=dataclasses.replace(one.condition, evaluate=evaluate, slow=True))
+
+    def expired(self):
+        return self.ms > 50
+
+
+SPREAD = tuple(
+    CaseFacts(f"k-{n}", "x", "", 3, "open", n * HOUR, has_eta=False, eta_missed=False, recurrences=0) for n in range(24)
+)
+NEVER = 'cases.exists(c, c.age > duration("48h") && c.severity == 9)'
+
+
+@pytest.mark.parametrize(
+    ("when", "many", "verdicts"),
+    [
+        (NEVER, 20, ["forbid"] * 6),  # not even the first candidate can be judged in time
+        (NEVER, 2, ["allow", *["defer"] * 4, "forbid"]),  # but none could say until when
+        ('case.open > 0 && cases.exists(c, c.age > duration("1h"))', 2, ["forbid"] * 6),  # nor what would change it
+    ],
+)
+@pytest.mark.parametrize("explain", ["short", "full"])
+def test_principles_that_take_their_time_do_not_take_more_than_the_deadline(when, many, verdicts, explain):
+    watch = Stopwatch()
+    slow = watch.slow(principle_set(*[principle(when) for _ in range(many)]))
+    candidates = [candidate(id=str(n), value=9.0 - n) for n in range(6)]
+    seen = view(values={"case.open": 1}, open_cases=SPREAD)
+    found = answer(request(*candidates, explain=explain), seen, slow, expired=watch.expired)
+    assert watch.ms <= 55
+    assert found.state.degraded == ["deadline"]
+    assert [one.verdict for one in found.verdicts] == verdicts
+    assert all(one.until is None and one.unless is None for one in found.verdicts)
+    assert found.valid_until is None
+
+
+def test_what_takes_its_time_to_say_until_when_keeps_the_verdicts():
+    watch = Stopwatch()
+    slow = watch.slow(principle_set(principle(NEVER), principle('stage.name == "crisis"', "defer")))
+    found = answer(request(candidate()), view(values=CRISIS, open_cases=SPREAD), slow, expired=watch.expired)
+    assert (found.verdicts[0].verdict, found.verdicts[0].reasons[0].source) == ("defer", "principle")
+    assert (found.verdicts[0].until, found.state.degraded) == (None, ["deadline"])
+    assert watch.ms <= 55
+
+
+def test_nobody_looks_ahead_for_what_was_not_judged_in_time():
+    ahead = []
+
+    class Watched(FakeView):
+        def foresee(self, t):
+            ahead.append(t)
+            return self.at(t)
+
+    candidates = [candidate(id=str(n), send_at=format_time(NOON + n * HOUR)) for n in range(1, 51)]
+    seen = Watched(record=view().record, values={"lifecycle": "active", "stage.name": "steady"})
+    found = answer(request(*candidates, explain="full"), seen, expired=lambda: len(ahead) >= 2)
+    assert ahead == [NOON + HOUR, NOON + 2 * HOUR]
+    assert [one.reasons[0].id for one in found.verdicts[2:]] == ["deadline"] * 48
+    assert [one.evaluated for one in found.verdicts[2:]] == [[]] * 48
 
 
 def test_the_answer_is_valid_until_anything_in_it_may_change():

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from membrane.engine import KEPT_OVERDUE, Happening, Rules, act, advance, judge, next_due, receive
 from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, encode
 from membrane.signals import StoredSignal, typed
-from membrane.times import DAY, HOUR
+from membrane.times import DAY, HOUR, format_time
 from membrane.tracker import Score
 from tests.fakes import default_pack
 from tests.membrane.customer import BY_RULES, Customer
+from tests.membrane.fakes_principles import principle, principle_set
 from tests.strategies import START, signal, signals
 
 PACK = Rules(default_pack())
@@ -256,3 +257,53 @@ def test_the_same_signals_give_the_same_record_and_the_signal_is_not_changed() -
         assert item == before
         made.append(customer.record)
     assert made[0] == made[1]
+
+
+# ---- conditions of `require` that time alone makes true ------------------------------------------------------------
+
+
+def opened_days(when: str, *told: tuple[str, int, dict[str, object]], ticks: range) -> list[float]:
+    """The days after START at which the condition made something owed, with a tick now and then."""
+    call = {"kind": "agent_call", "owner": "service", "due": "4h", "every": "8760h"}
+    customer = Customer(Rules(principle_set(principle(when, "require", obligation=call))))
+    for kind, t, data in told:
+        customer.tell(kind, t, **data)
+    for day in ticks:
+        customer.tick(START + day * DAY)
+    return [(one.opened_at - START) / DAY for one in customer.record.obligations]
+
+
+MESSAGE = ("message.received", START, {"channel": "chat"})
+ORDER = ("order.placed", START, {})
+CONTACT = ("contact.made", START, {"domain": "sales", "kind": "upsell", "channel": "sms", "contact": "k"})
+COMPLAINT = ("contact.answered", START, {"contact": "k", "outcome": "complained"})
+TODAY = -(-START // DAY) * DAY
+
+
+@pytest.mark.parametrize("ticks", [range(1, 200), range(7, 200, 50), range(199, 200)], ids=["daily", "rarely", "once"])
+@pytest.mark.parametrize(
+    ("when", "told", "days"),
+    [
+        ("features.silence >= 20.0 && features.silence < 25.0", [MESSAGE], 20),
+        ("contact.complaints_90d == 0 && features.orders_total >= 1.0", [CONTACT, COMPLAINT, ORDER], 90),
+        ("features.contacts_in_7d == 0.0 && features.contacts_in_30d > 0.0", [MESSAGE], 6 + (TODAY - START) / DAY),
+        ("survey.low_unanswered == 0", [("survey.answered", START, {"instrument": "csat", "score": 1})], 30),
+    ],
+)
+def test_what_time_alone_makes_true_is_owed_from_then_whenever_the_ticks_come(when, told, days, ticks) -> None:
+    assert opened_days(when, *told, ticks=ticks) == [pytest.approx(days)]
+
+
+def test_the_shipped_pack_has_no_moments_of_its_own_for_what_is_due_anyway() -> None:
+    changing = set(default_pack().require_timing.changing)
+    assert changing == {"stage.name", "risk.relapse", "case.eta_missed", "survey.low_unanswered"}
+
+
+def test_a_tick_that_only_finds_no_room_for_a_debt_is_written() -> None:
+    customer = Customer(PACK)
+    customer.tell("case.opened", START, case="A", category="net", severity=3, eta=format_time(START + DAY))
+    record = customer.record
+    record.obligations = [Obligation(f"{n:016x}", "x", "agent_call", "service", 1, 1, BREACHED) for n in range(24)]
+    assert advance(record, START + DAY + 1, PACK) is not None
+    assert record.unopened == 1
+    assert advance(record, START + DAY + 2, PACK) is None

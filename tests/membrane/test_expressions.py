@@ -1,14 +1,17 @@
 """What the tree of a condition says without an engine."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from membrane.conditions import Condition, compile_condition
 from membrane.expressions import AgeBound, Threshold
-from membrane.times import HOUR
+from membrane.features import AGES, FEATURE_NAMES
+from membrane.times import DAY, HOUR, MINUTE
 
 
 def compiled(text):
-    found = compile_condition(text, ("contacts_7d",))
+    found = compile_condition(text, ("contacts_7d", *FEATURE_NAMES))
     assert isinstance(found, Condition), found
     return found
 
@@ -45,6 +48,44 @@ def test_an_age_changes_a_comparison_at_its_literal_or_one_millisecond_later(op,
     assert compiled(f'stage.age {op} duration("1h")').ages == expected
     assert compiled(f'duration("1h") {mirrored} stage.age').ages == expected
     assert expected[0].moments_ms == moments
+
+
+@pytest.mark.parametrize(
+    ("text", "op", "ms"),
+    [
+        ("features.silence >= 20.0", ">=", 20 * DAY),
+        ("20.0 >= features.silence", "<=", 20 * DAY),
+        ("features.open_case_age_hours > 1.5", ">", 90 * MINUTE),
+        ("features.silence > 0.123456789", ">=", 10_666_667),  # the first whole millisecond beyond
+        ("features.silence < 1e300", "<", 86_399_999_999_999_999),  # never reached
+    ],
+)
+def test_a_feature_that_is_an_age_changes_a_comparison_at_its_literal(text, op, ms):
+    found = compiled(text)
+    [bound] = found.ages
+    assert (bound.op, bound.ms, found.changing) == (op, ms, frozenset())
+    assert AGES[bound.fact.removeprefix("features.")].unit_ms in {DAY, HOUR}
+
+
+@given(st.floats(0, 365, allow_subnormal=False), st.sampled_from(["features.silence", "features.open_case_age_hours"]))
+def test_the_moment_of_a_feature_that_is_an_age_is_right_to_the_last_bit(literal, name):
+    [bound] = compiled(f"{name} >= {literal!r}").ages
+    unit = AGES[name.removeprefix("features.")].unit_ms
+    assert (bound.ms - 1) / unit < literal <= bound.ms / unit
+
+
+@pytest.mark.parametrize(
+    ("text", "changing"),
+    [
+        ("features.silence + 1.0 > 2.0 || features.silence < 3.0", {"features.silence"}),
+        ("features.silence > features.tenure", {"features.silence", "features.tenure"}),
+        ("features.silence in [3.0]", {"features.silence"}),
+        ("features.silence > 3.0 && features.contacts_in_7d > 1.0", {"features.contacts_in_7d"}),
+        ('stage.age > duration("1h") && case.open > 0', {"stage.age", "case.open"}),
+    ],
+)
+def test_ages_that_are_reckoned_with_change_by_themselves(text, changing):
+    assert compiled(text).changing == changing
 
 
 def test_literals_add_up_their_units_and_ages_of_cases_are_named_apart():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from membrane.dictionary import BY_NAME, FACTS, FEATURE_PREFIX, CaseFacts, Value
 from membrane.engine import Rules
 from membrane.facts import NOTHING, About, RecordFacts
-from membrane.features import FEATURE_NAMES, features
+from membrane.features import AGES, FEATURE_NAMES, features
 from membrane.record import Profile, Record, State, Tracker
 from membrane.settings import TenantSettings
 from membrane.signals import StoredSignal
@@ -62,7 +62,6 @@ def test_of_a_customer_never_seen_every_fact_has_its_unknown_value(name: str) ->
     assert unseen.get(name) == (BY_NAME[name].unknown if name != "lifecycle" else "unknown")
     assert unseen.next_change(name) is None
     assert unseen.anchor(name) is None
-    assert unseen.known(name) is name.startswith(("request.", "consent.", "about.known"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,9 +107,8 @@ def test_ages_grow_from_their_anchors_and_are_unknown_without_one() -> None:
     ages = {"stage.age": 1, "episode.age": 2, "customer.tenure": 3, "closed.age": 4}
     for name, after in ages.items():
         assert (source.get(name), source.anchor(name)) == (DAY - after, START + after)
-        assert source.known(name)
     plain = of_state()
-    assert (plain.get("closed.age"), plain.anchor("closed.age"), plain.known("closed.age")) == (0, None, False)
+    assert (plain.get("closed.age"), plain.anchor("closed.age")) == (0, None)
     assert plain.anchor("customer.tenure") == START
     assert of_state(START - 5).get("stage.age") == 0
 
@@ -122,8 +120,13 @@ def test_what_a_request_says_are_facts_even_of_a_stranger() -> None:
         assert [source.get(name) for name in ("request.channel", "consent.state", "about.known")] == [
             "sms", "granted", True
         ]  # fmt: skip
-        assert (source.get("about.age"), source.known("about.age")) == (HOUR, True)
-    assert not RecordFacts(None, START, SETTINGS).known("about.age")
+        assert (source.get("about.age"), source.anchor("about.age")) == (HOUR, START - HOUR)
+    assert RecordFacts(None, START, SETTINGS).anchor("about.age") is None
+
+
+def test_what_ended_as_the_clocks_of_computers_began_is_known_and_old() -> None:
+    source = RecordFacts(None, START, SETTINGS, About(known=True, ended_at=0))
+    assert (source.anchor("about.age"), source.get("about.age")) == (0, START)
 
 
 @pytest.mark.parametrize(("churn", "value"), [(-1, 0.0), (0, 0.0), (712_345, 0.712345)])
@@ -174,14 +177,26 @@ def test_features_are_facts_by_their_registry_names() -> None:
     customer = troubled()
     source = facts(customer, START + HOUR)
     assert [source.get(FEATURE_PREFIX + name) for name in FEATURE_NAMES] == features(customer.state, START + HOUR)
-    assert source.known("features.tenure")
     assert RecordFacts(None, START, SETTINGS).get("features.tenure") == 0.0
 
 
-def test_a_feature_may_change_at_the_end_of_each_tile() -> None:
-    at = START // (5 * MINUTE) * 5 * MINUTE
-    assert of_state(at).next_change("features.contacts_in_1h") == at + 5 * MINUTE
-    assert of_state(at + 1).next_change("features.contacts_in_1h") == at + 5 * MINUTE
+def test_a_feature_that_is_an_age_has_an_anchor() -> None:
+    source = of_state(START + DAY, inbound_at=START + 1, opened_at=START - DAY)
+    assert source.anchor("features.silence") == START + 1
+    assert source.anchor("features.tenure") == START - DAY
+    assert source.anchor("features.nps_age") is None
+    assert source.anchor("features.orders_total") is None
+    assert RecordFacts(None, START, SETTINGS).anchor("features.silence") is None
+
+
+def test_a_feature_changes_when_a_tile_leaves_its_window() -> None:
+    customer = Customer()
+    customer.tell("contact.made", START, domain="sales", kind="upsell", channel="email")
+    source = facts(customer, START)
+    assert source.next_change("features.contacts_out_1h") == (START // (5 * MINUTE) + 12) * 5 * MINUTE
+    assert source.next_change("features.contacts_out_7d") == (START // DAY + 7) * DAY
+    assert source.next_change("features.contacts_in_7d") is None
+    assert source.next_change("features.orders_total") is None
 
 
 # ---- cases, and one entity alone -----------------------------------------------------------------------------------
@@ -264,15 +279,41 @@ def test_no_fact_changes_by_time_before_the_moment_it_names(
         assert far.get(name) == now.get(name), name
 
 
-@given(signals(max_size=20), st.integers(0, 10**6))
-@settings(max_examples=40)
-def test_no_windowed_feature_changes_within_a_tile(stream: list[StoredSignal], wait: int) -> None:
+@given(signals(max_size=20), st.integers(0, 40 * DAY), st.floats(0, 1))
+@settings(max_examples=60)
+def test_no_feature_changes_by_time_before_the_moment_it_names(
+    stream: list[StoredSignal], wait: int, share: float
+) -> None:
     customer = Customer()
     for item in stream:
         customer.hear(item)
     t = customer.record.clock + wait
-    source = facts(customer, t)
-    for name in ("contacts_in_1h", "contacts_in_24h", "tone_mean_7d", "orders_30d", "usage_ratio_7d_30d"):
-        following = source.next_change(FEATURE_PREFIX + name)
-        assert following is not None
-        assert facts(customer, following - 1).get(FEATURE_PREFIX + name) == source.get(FEATURE_PREFIX + name)
+    now = facts(customer, t)
+    for name in FEATURE_NAMES:
+        if name in AGES:
+            continue
+        fact = FEATURE_PREFIX + name
+        following = now.next_change(fact)
+        assert following is None or following > t
+        until = (following or t + 1000 * DAY) - 1
+        for moment in (until, t + int(share * (until - t))):
+            assert facts(customer, moment).get(fact) == now.get(fact), name
+
+
+@given(signals(max_size=20), st.integers(0, 40 * DAY))
+@settings(max_examples=60)
+def test_a_feature_that_is_an_age_grows_from_its_anchor_to_its_cap(stream: list[StoredSignal], wait: int) -> None:
+    customer = Customer()
+    for item in stream:
+        customer.hear(item)
+    t = customer.record.clock + wait
+    for name, age in AGES.items():
+        fact, now = FEATURE_PREFIX + name, facts(customer, t)
+        anchor, following = now.anchor(fact), now.next_change(fact)
+        if anchor is None:
+            assert following is None
+            assert facts(customer, t + 1000 * DAY).get(fact) == now.get(fact) == age.unknown
+        else:
+            assert now.get(fact) == min(max(t - anchor, 0) / age.unit_ms, age.cap)
+            assert (following is None) == (now.get(fact) >= age.cap)
+            assert following is None or t < following <= t + HOUR

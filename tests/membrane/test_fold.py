@@ -41,6 +41,7 @@ def facts_of(state: State, t: int) -> dict[str, object]:
             for c in state.cases
         ),
         "contacts": sorted((c.contact, c.made_at, c.outcome, c.opted_out_at) for c in state.contacts),
+        "answers": sorted((c.contact, c.outcome, c.opted_out_at) for c in state.answers),
         "consents": state.consents,
         "profile": state.profile,
         "relapse": relapse_products(state, t),
@@ -184,8 +185,8 @@ def test_the_latest_ends_of_interactions_and_touchpoints_are_kept() -> None:
         for n in range(12)
     ]
     state, _ = folded(stream)
-    kept = {f"i{n}": START + n for n in range(5, 12)}
-    assert state.ended == kept | {"touchpoint:support": START + 11}
+    assert state.ended == {f"i{n}": START + n for n in range(4, 12)}
+    assert state.ended_touchpoints == {"support": START + 11}
 
 
 def test_credits_are_counted_for_life_and_by_window() -> None:

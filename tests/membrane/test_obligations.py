@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from membrane import signals as s
+from membrane.cases import problem_key
 from membrane.entities import SEPARATOR
 from membrane.ids import stable_id
-from membrane.obligations import KEPT, breach, due_moments, require_moments, required, settle
+from membrane.ledger import KEPT
+from membrane.obligations import breach, due_moments, require_moments, required, settle
 from membrane.record import (
     BREACHED,
     MET,
@@ -107,8 +109,9 @@ def test_a_free_service_is_owed_after_72_hours_of_crisis_once_an_episode_and_a_y
 
 def test_an_agent_call_is_owed_at_the_fifth_report_of_a_problem():
     earlier = [NOON - day * DAY for day in (5, 4, 3, 2)]
-    problem = Problem("terminal", "t-1", [x for t in earlier for x in (t, t)] + [NOON - HOUR, 0], NOON - 5 * DAY)
+    problem = Problem("terminal", "t-1", [x for t in earlier for x in (t, t)] + [NOON - HOUR, 0])
     record = customer(case(), problems=[problem])
+    record.tracker.problems = {problem_key(problem): NOON - 5 * DAY}
     calls = [one for one in opened(record) if one.kind == "agent_call"]
     assert [one.about for one in calls] == [SEPARATOR.join(("terminal", "t-1", str(NOON - 5 * DAY)))]
     assert [one for one in opened(record, t=NOON + 1) if one.kind == "agent_call"] == []
@@ -141,16 +144,6 @@ def test_a_condition_that_fails_owes_care_but_no_money():
     record = customer(case("k-1"))
     assert [one.kind for one in opened(record, rule(when=fails, once_per="case"))] == ["agent_call"]
     assert opened(record, rule("free_service", when=fails, once_per="case")) == []
-
-
-def test_a_record_keeps_24_and_drops_the_oldest_closed_first():
-    full = [owing("agent_call", name=f"o-{n}", state=MET if n in {3, 7} else OPEN, rule=f"r-{n}") for n in range(KEPT)]
-    full[3].closed_at, full[7].closed_at = NOON, NOON - 1
-    record = customer(case("k-1"), case("k-2"), case("k-3"), stage=Stage.CRISIS, owed=full)
-    found = opened(record, rule(once_per="case"))
-    assert [one.about for one in found] == ["k-1", "k-2"]
-    assert len(record.obligations) == KEPT
-    assert {"o-3", "o-7"}.isdisjoint({one.obligation for one in record.obligations})
 
 
 # ---- met and waived ------------------------------------------------------------------------------------------------
@@ -280,6 +273,13 @@ def test_moments_are_due_times_next_periods_and_windows_that_make_room():
 def test_ages_in_conditions_give_moments():
     facts = FakeFacts(NOON, {}, anchors={"stage.age": NOON - HOUR})
     assert list(require_moments(PACK, facts)) == [NOON - HOUR + 72 * HOUR + 1]
+
+
+def test_facts_that_change_by_time_give_moments_except_those_that_are_due_anyway():
+    facts = FakeFacts(NOON, {}, moments={"stage.name": [NOON + 1], "contact.complaints_90d": [NOON, NOON + 5]})
+    assert list(require_moments(PACK, facts)) == []
+    principles = rule(when='contact.complaints_90d == 0 && stage.name == "steady"', once_per="episode")
+    assert list(require_moments(principles, facts)) == [NOON + 5]
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=30))

@@ -6,7 +6,7 @@ import pytest
 
 from membrane.record import Tracker
 from membrane.stages import STEADY, dormant_from, rule_stage
-from membrane.times import DAY, HOUR
+from membrane.times import DAY, HOUR, format_time
 from membrane.vocabulary import STAGES
 from tests.membrane.customer import Customer
 from tests.strategies import START
@@ -110,6 +110,48 @@ def test_an_escalation_or_a_persons_label_is_a_crisis(kind: str, data: dict[str,
     customer = Customer()
     customer.tell(kind, START, **data)
     assert customer.stage == "crisis"
+
+
+CALL_FOR_HELP = [
+    ("message.received", {"channel": "phone", "reason": "escalation"}),
+    ("label.given", {"target": "stage", "value": "crisis", "by": "ana"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), CALL_FOR_HELP)
+@pytest.mark.parametrize(("late", "stage"), [(30 * DAY - 1, "crisis"), (30 * DAY, "steady"), (2 * 365 * DAY, "steady")])
+def test_a_call_for_help_that_comes_more_than_30_days_late_is_no_crisis(
+    kind: str, data: dict[str, object], late: int, stage: str
+) -> None:
+    customer = Customer()
+    customer.tell("message.received", START - 3 * 365 * DAY, channel="chat", sentiment=0.5)
+    customer.tell("order.placed", START, amount=1)
+    customer.tell(kind, START - late, **data)
+    assert customer.stage == stage
+    customer.tick(START + 300 * DAY)
+    assert customer.stage == stage
+
+
+@pytest.mark.parametrize(("kind", "data"), CALL_FOR_HELP)
+@pytest.mark.parametrize(("good_word", "stage"), [(0, "crisis"), (1, "steady")])
+def test_a_late_call_for_help_that_a_good_word_followed_is_no_crisis(
+    kind: str, data: dict[str, object], good_word: int, stage: str
+) -> None:
+    for word in (("message.received", {"channel": "chat", "sentiment": 0.5}),
+                 ("survey.answered", {"instrument": "csat", "score": 5})):  # fmt: skip
+        customer = Customer()
+        customer.tell(word[0], START + good_word, **word[1])
+        customer.tell(kind, START, **data)
+        assert customer.stage == stage
+        customer.tell("case.opened", START + 2, case="A", category="net", severity=3)
+        assert customer.stage == stage
+
+
+def test_a_persons_label_about_a_moment_long_ago_is_no_crisis() -> None:
+    customer = Customer()
+    label = {"target": "stage", "value": "crisis", "by": "ana"}
+    customer.tell("label.given", START, about_time=format_time(START - 31 * DAY), **label)
+    assert customer.stage == "steady"
 
 
 @pytest.mark.parametrize("value", ["steady", "at_risk"])

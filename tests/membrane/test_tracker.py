@@ -10,13 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from membrane.decide import decide
+from membrane.engine import Rules
 from membrane.record import Cause, State, Tracker
+from membrane.settings import TenantSettings
 from membrane.signals import StoredSignal
 from membrane.stages import ALLOWED_MOVES, AT_RISK, CRISIS, RECOVERING, STEADY, STRAINED, THRIVING
 from membrane.times import DAY, HOUR
 from membrane.tracker import (
     DWELL,
     MILLION,
+    RULE_ODDS,
     STATIONARY,
     Score,
     confidence,
@@ -26,8 +30,12 @@ from membrane.tracker import (
     p_crisis,
     start,
 )
+from membrane.tracker import probabilities as shown_probabilities
+from membrane.view import View
 from membrane.vocabulary import STAGES
+from tests.fakes import default_pack
 from tests.membrane.customer import Customer
+from tests.membrane.fakes_principles import candidate, request
 from tests.strategies import START, signals
 
 NONE = Score()
@@ -137,6 +145,34 @@ def test_with_a_model_confidence_is_the_probability_of_the_stage_in_force() -> N
     tracker = settled(sure_of(STRAINED), stage=STEADY)
     assert confidence(tracker) == pytest.approx(0.01, abs=1e-4)
     assert p_crisis(tracker) == pytest.approx(0.01, abs=1e-4)
+
+
+def test_the_probability_of_crisis_is_the_filtered_one_whatever_stage_the_rules_name() -> None:
+    tracker = judged(sure_of(CRISIS, 0.6), State(first_at=START, low_csat_at=START))
+    assert (STAGES[tracker.stage], tracker.by_rules) == ("strained", True)
+    assert p_crisis(tracker) == pytest.approx(0.6, abs=1e-4)
+    assert p_crisis(tracker) == shown_probabilities(tracker)[CRISIS]
+
+
+def test_a_rule_multiplies_the_odds_of_the_stage_that_it_names_in_what_is_shown_as_confidence() -> None:
+    tracker = judged(sure_of(CRISIS, 0.6), State(first_at=START, low_csat_at=START))
+    odds = 0.08 / 0.92
+    assert confidence(tracker) == pytest.approx(odds * RULE_ODDS / (1 + odds * RULE_ODDS), abs=1e-4)
+    tracker.by_rules = False
+    assert confidence(tracker) == pytest.approx(0.08, abs=1e-4)
+
+
+def test_a_suspected_crisis_keeps_selling_waiting_also_where_the_rules_say_strained() -> None:
+    customer = Customer(Rules(default_pack()))
+    customer.score = sure_of(CRISIS, 0.8)
+    customer.tell("survey.answered", START, instrument="ces", score=2)
+    customer.tell("message.received", START + 1, channel="chat")
+    assert customer.stage == "strained"
+    assert customer.tracker.probabilities[CRISIS] > 0.4 * MILLION
+    view = View(customer.record, START + 1, customer.rules)
+    asked = request(candidate("sales", "cross_sell"))
+    [verdict] = decide(asked, view, default_pack(), TenantSettings(), t=START + 1).verdicts
+    assert "when-unsure-wait" in [reason.id for reason in verdict.reasons]
 
 
 # ---- what a model may name -----------------------------------------------------------------------------------------

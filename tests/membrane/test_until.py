@@ -8,6 +8,8 @@ from membrane.decide import decide
 from membrane.dictionary import CaseFacts
 from membrane.settings import TenantSettings
 from membrane.times import DAY, HOUR, MINUTE, format_time, parse_time
+from membrane.view import View
+from tests.membrane.customer import BY_RULES, Customer
 from tests.membrane.fakes_principles import (
     NOON,
     candidate,
@@ -138,6 +140,82 @@ def test_what_lies_beyond_400_days_is_not_looked_for():
     seen = view(values={"lifecycle": "closed"}, anchors={"closed.age": NOON})
     assert until(principle_set(principle('closed.age < duration("9600h")')), seen) == NOON + 400 * DAY
     assert until(principle_set(principle('closed.age < duration("9601h")')), seen) is None
+
+
+def heard(*moments, kind="message.received", **data):
+    """A customer, new no more, from whom (or to whom) something came at these moments."""
+    customer = Customer()
+    customer.tell("account.opened", NOON - 100 * DAY)
+    for t in moments:
+        customer.tell(kind, t, **({"channel": "email"} | data))
+    return customer
+
+
+def live(customer, t):
+    return View(customer.record, t, BY_RULES)
+
+
+def test_a_window_that_empties_is_told_however_far_ahead_and_to_the_day():
+    principles = principle_set(principle("features.contacts_in_7d >= 2.0", "defer"))
+    customer = heard(NOON - 2 * DAY, NOON - 30, NOON)
+    emptied = (NOON // DAY + 7) * DAY  # the two of today leave together
+    assert until(principles, live(customer, NOON)) == emptied
+    assert verdicts(principles, live(customer, emptied))[0].verdict == "allow"
+
+
+def test_a_feature_that_is_an_age_passes_its_literal_to_the_millisecond():
+    customer = heard(NOON + 7)
+    silent = principle_set(principle("features.silence >= 20.0", "defer"))
+    assert until(silent, live(customer, NOON + HOUR)) == NOON + 7 + 20 * DAY
+    longer = principle_set(principle("features.silence > 20.0", "defer"))
+    assert until(longer, live(customer, NOON + HOUR)) == NOON + 7 + 20 * DAY + 1
+    brief = principle_set(principle("0.1 > features.silence", "defer"))
+    assert until(brief, live(customer, NOON + HOUR)) == NOON + 7 + DAY // 10
+
+
+def test_ages_that_are_reckoned_with_are_looked_at_every_hour():
+    principles = principle_set(principle("features.silence + features.nps_age > 367.0", "defer"))
+    assert until(principles, live(heard(NOON), NOON)) == NOON + 2 * DAY + HOUR
+
+
+def test_an_answer_is_valid_until_a_tile_leaves_a_window_that_matters():
+    customer = heard(NOON)
+    plain = principle_set(principle("features.contacts_in_7d >= 2.0", "defer"))
+    asked = decide(request(candidate()), live(customer, NOON), plain, SETTINGS, t=NOON)
+    assert asked.valid_until == format_time((NOON // DAY + 7) * DAY)
+
+
+FEATURE_CONDITIONS = (
+    "features.contacts_in_1h >= 1.0",
+    "features.contacts_in_24h > 1.0 || features.contacts_in_30d > 4.0",
+    "features.tone_mean_7d < 0.0 && features.contacts_in_7d >= 2.0",
+    "features.silence >= 2.5",
+    "features.silence < 0.3 && features.tenure > 101.1",
+    "features.negative_message_age <= 9.0 && features.silence > 1.0",
+)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 12 * DAY), st.sampled_from([-0.5, 0.0, 0.5])), min_size=1, max_size=5),
+    st.integers(0, 2 * DAY),
+    st.sets(st.sampled_from(FEATURE_CONDITIONS), min_size=1),
+    st.floats(0, 1),
+)
+def test_until_is_the_first_flip_of_what_features_say(told, wait, conditions, share):
+    customer = Customer()
+    customer.tell("account.opened", NOON - 100 * DAY)
+    for t, tone in told:
+        customer.tell("message.received", NOON + t, channel="email", sentiment=tone)
+    principles = principle_set(*[principle(one, "defer") for one in sorted(conditions)])
+    start = customer.record.clock + wait
+    before = verdicts(principles, live(customer, start))[0]
+    flip = before.until and parse_time(before.until)
+    last = (flip or start + 31 * DAY) - 1
+    for moment in (last, start + int(share * (last - start))):
+        assert verdicts(principles, live(customer, moment))[0].verdict == before.verdict
+    if flip:
+        assert verdicts(principles, live(customer, flip))[0].verdict != before.verdict
 
 
 stages = st.sampled_from(["crisis", "recovering", "strained", "at_risk", "steady"])

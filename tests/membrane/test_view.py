@@ -59,18 +59,24 @@ def test_a_later_moment_of_the_same_customer_sees_what_falls_due_until_then() ->
     assert now.next_due() == START + 4 * HOUR
 
 
+def test_the_stored_records_clock_is_told_whatever_has_fallen_due_since() -> None:
+    view = View(customer().record, START + 80 * HOUR, Rules(default_pack()))
+    assert view.record is not None
+    assert view.record.clock == START + 80 * HOUR
+    assert (view.as_of, view.at(START + 90 * HOUR).as_of, view.foresee(START + 90 * HOUR).as_of) == (START,) * 3
+
+
 def test_of_a_stranger_only_the_consents_are_known() -> None:
     view = View(None, START, BY_RULES, [(SMS, MARKETING, True, START)])
-    assert (view.record, view.next_due(), view.entities("case")) == (None, None, [])
+    assert (view.record, view.next_due(), view.as_of) == (None, None, None)
     assert (view.consent(SMS, MARKETING), view.consent(SMS + 1, MARKETING)) == ("granted", "none")
     assert view.facts().get("lifecycle") == "unknown"
     assert view.at(START + DAY).consent(SMS, MARKETING) == "granted"
 
 
-def test_facts_and_entities_are_those_of_the_moment() -> None:
+def test_facts_are_those_of_the_moment() -> None:
     view = View(customer().record, START + 80 * HOUR, Rules(default_pack()))
     assert view.facts().get("stage.age") == 80 * HOUR
-    assert view.entities("case") == ["A"]
     assert view.facts(narrow=("case", "B")).get("case.open") == 0
 
 

@@ -131,6 +131,20 @@ def test_every_refusal_is_a_problem_that_echoes_nothing(api, method, path, statu
     assert status != 405 or answer.headers["allow"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/principles", "GET, PUT"), ("/v1/principles/check", "POST"), ("/v1/decisions", "POST"),
+        ("/v1/signals", "POST"), ("/v1/customers/c-1", "GET"), ("/v1/customers/c-1/timeline", "GET"),
+        ("/v1/obligations/o-1/meet", "POST"), ("/readyz", "GET"), ("/", "GET"), ("/static/page.css", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+    ],
+)  # fmt: skip
+def test_a_wrong_method_is_told_every_right_one(api, path, methods):
+    answer = api.request("DELETE", path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, methods)
+
+
 @pytest.mark.parametrize(("path", "status"), [("/v1/customers/c-1", 405), ("/v1/stages", 405), ("/nowhere", 404)])
 def test_asking_for_the_head_alone_is_no_error_of_ours(api, path, status):
     assert api.request("HEAD", path).status_code == status

@@ -61,6 +61,15 @@ def test_a_customer_in_crisis_is_not_sold_to_and_the_reason_is_told(api, known):
     assert metric(api, 'membrane_principle_matches_total{principle="no-selling-in-crisis"} 1.0')
 
 
+def test_the_state_is_as_of_the_stored_record_whatever_has_fallen_due_since(api, known):
+    record = known(stage="recovering")
+    record.tracker.left_crisis_at = record.clock - 14 * DAY + MINUTE
+    api.write(record=record)
+    body = api.decide(UPSELL).json()
+    assert body["stage"]["name"] != "recovering"
+    assert (body["state"]["as_of"], body["state"]["version"]) == (format_time(record.clock), record.version)
+
+
 def test_a_customer_never_seen_gets_help_but_no_persuasion(api):
     api.write("somebody-else")
     answer = api.decide(UPSELL, SURVEY, REPLY, customer="never")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from membrane.errors import InvalidPrinciples
 from membrane.ports import RecordKind
 from serving.principle_sets import DEFAULT_PACK
-from serving.services import Services
 
 PACK = DEFAULT_PACK.read_text("utf-8")
 OLD = next(line.split()[1] for line in PACK.splitlines() if line.startswith("revision:"))
@@ -88,19 +88,28 @@ def test_a_file_beyond_256_kib_is_refused(api):
     assert api.put("/v1/principles", content=b"#" * (256 * 1024 + 1)).status_code == 413
 
 
-def test_a_file_given_at_start_is_put_in_force_once(config, tmp_path):
-    file = tmp_path / "own.yaml"
-    file.write_text(pack("2030-01-01.1"))
-    for _ in range(2):
-        services = Services.open(replace(config, principles=file))
-        services.close()
-        assert services.log.revisions()["principles"]["revision"] == "2030-01-01.1"
-    assert sum(record.kind is RecordKind.REVISION for record in services.log.read(0, 0, 100)) == 1
-    services.log.close()
+def test_bad_sets_are_forgotten_while_other_threads_look_for_them(api, monkeypatch):
+    """Two cold threads ask for sets that cannot be read while the event loop forgets that they could not be."""
+    sets, done = api.services.principles, threading.Event()
+    monkeypatch.setattr("serving.principle_sets.report", lambda error: None)
+    monkeypatch.setattr(sets, "_compile", lambda digest: None)
 
+    def ask() -> int:
+        asked = 0
+        while not done.is_set():
+            assert sets.get(str(asked % 1000)) is None
+            asked += 1
+        return asked
 
-def test_a_bad_file_given_at_start_names_its_faults(config, tmp_path):
-    file = tmp_path / "own.yaml"
-    file.write_text("pack: mine\n")
-    with pytest.raises(InvalidPrinciples, match=r"own\.yaml:"):
-        Services.open(replace(config, principles=file))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            asking = [threads.submit(ask) for _ in "ab"]
+            for _ in range(2000):
+                sets.retry()
+            done.set()
+            assert all(one.result() for one in asking)
+    finally:
+        done.set()
+        sys.setswitchinterval(interval)

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from membrane.contacts import brief
 from membrane.ports import Effect
 from membrane.record import Case, Cause, Contact, LowScore, Obligation, Profile
 from membrane.signals import TYPES
@@ -19,13 +20,15 @@ def test_a_customer_is_shown_as_the_contract_says(api, known):
     t = record.clock
     state = record.state
     state.cases = [
-        Case("k-1", t, t - DAY, reported_at=t - DAY, category="terminal", product="pos-9", severity=1, eta=t + HOUR),
+        Case("k-1", t, t - DAY, reported_at=t - DAY, category="net", category_now="terminal", product="pos-8",
+             product_now="pos-9", severity=1, eta=t + HOUR),
         Case("k-2", t, t - DAY, reported_at=t - DAY, resolved_at=t - HOUR),
-    ]
+    ]  # fmt: skip
     state.contacts = [
-        Contact("m-1", t, made_at=t, domain=1, channel=2, kind="upsell", outcome=1, outcome_at=t),
-        Contact("m-2", t, outcome=0, outcome_at=t),
+        Contact("m-1", t, domain=1, channel=2, kind="upsell", outcome=1, outcome_at=t),
+        Contact(brief("m" * 17), t, domain=1, channel=2, kind="upsell"),
     ]
+    state.answers = [Contact("m-2", outcome=0, outcome_at=t)]
     state.consents = {2 * 8 + 1: (t, False)}
     state.profile = Profile(
         timezone=("America/Lima", t), preferred_channel=(1, t), channels=([0, 1], t), vulnerable=(True, t)
@@ -69,6 +72,8 @@ def test_a_customer_is_shown_as_the_contract_says(api, known):
     assert body["contacts"] == [
         {"contact": "m-1", "made_at": at, "domain": "sales", "kind": "upsell", "channel": "phone", "outcome": "clicked",
          "outcome_at": at},
+        {"contact": None, "made_at": at, "domain": "sales", "kind": "upsell", "channel": "phone", "outcome": None,
+         "outcome_at": None},
         {"contact": "m-2", "made_at": None, "domain": None, "kind": None, "channel": None, "outcome": "opened",
          "outcome_at": at},
     ]  # fmt: skip
@@ -219,6 +224,17 @@ def test_staleness_is_a_metric_of_each_partition(api):
     api.clock.ms += 1950
     text = api.get("/metrics").text
     assert 'membrane_state_staleness_seconds{partition="0"} 2.0' in text
+
+
+def test_how_far_back_duplicates_are_known_is_a_metric(api, event):
+    """The start of the day of receipt, whatever time the signal has."""
+    assert "membrane_duplicate_horizon_seconds" in api.get("/metrics").text
+    api.send(event(time="2026-01-01T00:00:00Z"))
+    api.clock.ms += 2 * DAY
+    assert f"membrane_duplicate_horizon_seconds {2 * DAY // 1000 + 10 * 3600}.0" in api.get("/metrics").text
+    api.services.log.close()
+    api.services.directory.log_path.unlink()
+    assert api.get("/metrics").status_code == 200
 
 
 def test_pages_of_decisions_follow_each_other(api):

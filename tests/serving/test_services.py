@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from collections import Counter
 from contextlib import suppress
 
 import pytest
@@ -12,7 +12,7 @@ from membrane.errors import StoreUnavailable
 from membrane.ports import PartitionMeta, RecordKind
 from membrane.times import HOUR, SECOND
 from serving.freshness import NOTHING_YET, read_state
-from serving.shared_metrics import DIRECTORY_VARIABLE, forget_all, use_directory
+from serving.run import _helper_ended
 
 
 def ticks(api) -> int:
@@ -65,6 +65,44 @@ def test_a_store_that_refuses_does_not_end_the_maintenance(api, monkeypatch):
     maintain(api, lambda: len(calls) > 2)
 
 
+@pytest.mark.parametrize("broken", ["log.tick", "principles.retry"])
+def test_an_error_of_ours_ends_neither_the_maintenance_nor_its_other_half(api, monkeypatch, caplog, broken):
+    calls = Counter()
+
+    def fail(*_):
+        calls[broken] += 1
+        raise RuntimeError("dictionary changed size during iteration")
+
+    names = {"log.tick", "principles.retry"}
+    for name in names:
+        part, method = name.split(".")
+        monkeypatch.setattr(
+            getattr(api.services, part), method, fail if name == broken else lambda *_, n=name: calls.update([n])
+        )
+    monkeypatch.setattr("serving.services.MAINTAIN_SECONDS", 0.01)
+    maintain(api, lambda: all(calls[name] > 2 for name in names))
+    assert "RuntimeError at test_services.py" in caplog.text
+
+
+def test_a_helper_that_ends_ends_the_process_with_a_word(caplog):
+    async def run(work) -> int | None:
+        stop = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(work())
+        await asyncio.wait([task])
+        _helper_ended(task, stop)
+        return stop.result() if stop.done() else None
+
+    async def fail() -> None:
+        raise RuntimeError
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    assert [asyncio.run(run(work)) for work in (fail, cancelled)] == [4, None]
+    assert "a task beside the API ended" in caplog.text
+    assert "RuntimeError at" in caplog.text
+
+
 def test_a_principle_file_that_was_put_right_is_in_force_without_a_restart(api, monkeypatch):
     monkeypatch.setattr("serving.services.MAINTAIN_SECONDS", 0.01)
     sets, digest = api.services.principles, api.services.log.revisions()["principles"]["digest"]
@@ -92,14 +130,3 @@ def test_what_the_stream_says_is_kept_for_twenty_milliseconds(api):
 @pytest.mark.parametrize("meta", [b"", b"{", b"[]", b'{"stages": 7}'])
 def test_a_meta_that_says_nothing_is_no_state(meta):
     assert read_state(PartitionMeta(0, meta)) == NOTHING_YET
-
-
-def test_metric_files_are_reserved_before_they_are_mapped(tmp_path, monkeypatch):
-    monkeypatch.setenv(DIRECTORY_VARIABLE, "")
-    use_directory(tmp_path / "metrics")
-    files = list((tmp_path / "metrics").iterdir())
-    assert {file.name.rpartition("_")[2] for file in files} == {f"{os.getpid()}.db"}
-    assert all(file.stat().st_blocks * 512 >= 1 << 16 for file in files)
-    assert os.environ[DIRECTORY_VARIABLE] == str(tmp_path / "metrics")
-    forget_all(tmp_path / "metrics")
-    assert list((tmp_path / "metrics").iterdir()) == []

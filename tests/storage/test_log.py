@@ -17,7 +17,7 @@ from membrane.errors import StoreUnavailable
 from membrane.ports import NewSignal, RecordKind, partition_of
 from membrane.times import HOUR
 from storage.directory import DataDir
-from storage.log import Batch, NewDeadLetter, SignalLog
+from storage.log import _OPT_OUT, Batch, NewDeadLetter, SignalLog
 
 
 def everything(log: SignalLog):
@@ -178,6 +178,53 @@ def test_consents_do_not_depend_on_the_order_of_arrival(tmp_path_factory, make_s
     log.append([replace(make_signal_of(str(n), "c"), consents=(consent,)) for n, consent in enumerate(consents)], 0)
     assert log.consents("t", "c") == [(0, 0, True, 3)]
     log.close()
+
+
+def contact(make_signal, signal_id, channel, domain, name="k-1", **more):
+    return replace(make_signal(signal_id, **more), contact=(name, channel, domain))
+
+
+def opt_out(make_signal, signal_id, name="k-1", **more):
+    return replace(make_signal(signal_id, **more), opts_out_of=name)
+
+
+def test_an_opt_out_closes_channel_and_domain_of_its_contact(log, make_signal):
+    """Of every contact of that id, as in the customer's record; of no other, and of no other customer's."""
+    log.append(
+        [contact(make_signal, "1", 2, 1), contact(make_signal, "2", 0, 1), contact(make_signal, "3", 3, 3, "k")], 0
+    )
+    log.append([opt_out(make_signal, "4", time_ms=9), opt_out(make_signal, "5", "unknown", time_ms=9)], 0)
+    log.append([opt_out(make_signal, "6", customer="c-2"), opt_out(make_signal, "7", tenant="u")], 0)
+    assert log.consents("t", "c-1") == [(0, 1, False, 9), (2, 1, False, 9)]
+    assert log.consents("t", "c-2") == log.consents("u", "c-1") == []
+
+
+def test_an_opt_out_finds_its_contact_within_the_same_request_and_twice_is_once(log, make_signal):
+    together = [opt_out(make_signal, "1"), contact(make_signal, "2", 2, 1)]
+    for _ in "ab":
+        log.append(together, 0)
+    assert log.consents("t", "c-1") == [(2, 1, False, 1_000)]
+
+
+def test_an_opt_out_stands_by_its_time_among_consents(log, make_signal):
+    log.append([contact(make_signal, "1", 2, 1), make_signal("2", consents=((2, 1, True, 5),))], 0)
+    log.append([opt_out(make_signal, "3", time_ms=4)], 0)
+    assert log.consents("t", "c-1") == [(2, 1, True, 5)]
+    log.append([opt_out(make_signal, "4", time_ms=5)], 0)
+    assert log.consents("t", "c-1") == [(2, 1, False, 5)]
+
+
+def test_a_contact_that_was_no_news_is_not_kept(log, make_signal):
+    log.append([make_signal("1")], 0)
+    log.append([contact(make_signal, "1", 2, 1), opt_out(make_signal, "2")], 0)
+    assert log.consents("t", "c-1") == []
+
+
+def test_an_opt_out_is_found_by_the_index(log):
+    with apsw.Connection(str(log.directory.log_path)) as connection:
+        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {_OPT_OUT}", ("t", "c", 0, 0, 0)))
+    assert "SEARCH contacts USING PRIMARY KEY (customer_key=? AND contact_key=?)" in plan
+    assert "SCAN" not in plan
 
 
 def test_dead_letters_come_with_their_batch_and_are_cut_at_64_kib(log, make_signal):

@@ -10,13 +10,8 @@ import pytest
 from membrane.errors import RecordUnreadable, StoreUnavailable
 from membrane.ports import RecordKind
 from storage.dedup import Horizon
-from storage.log_reader import _CONTACTS, _END, _READ, _REVISIONS, _TIMELINE, ContactFound, LogReader
+from storage.log_reader import _END, _READ, _REVISIONS, _TIMELINE, LogReader
 from storage.schema import for_partition
-
-
-def contact(make_signal, signal_id, contact, time_ms=0, domain="sales", channel="email", **more):
-    data = {"domain": domain, "kind": "upsell", "channel": channel, "contact": contact}
-    return make_signal(signal_id, time_ms=time_ms, type="contact.made", data=data, **more)
 
 
 def test_a_timeline_is_the_customers_own_records_newest_first(log, make_signal):
@@ -29,23 +24,6 @@ def test_a_timeline_is_the_customers_own_records_newest_first(log, make_signal):
     assert log.timeline("t", "c-0", None, 2) == mine[:2]
     assert log.timeline("t", "c-0", mine[1].offset, 10) == mine[2:]
     assert log.timeline("u", "c-0", None, 10) == []
-
-
-def test_the_contact_appended_last_is_found_by_its_id(log, make_signal):
-    log.append(
-        [
-            contact(make_signal, "1", "k-1", time_ms=1),
-            contact(make_signal, "2", "k-2", time_ms=2, domain="survey"),
-            contact(make_signal, "3", "k-1", time_ms=3, channel="sms"),
-            contact(make_signal, "4", "k-1", time_ms=4, customer="c-2"),
-            make_signal("5", type="contact.answered", data={"contact": "k-1", "outcome": "unsubscribed"}),
-        ],
-        0,
-    )
-    assert log.find_contact("t", "c-1", "k-1") == ContactFound("sales", "sms", 3)
-    assert log.find_contact("t", "c-1", "k-2") == ContactFound("survey", "email", 2)
-    assert log.find_contact("t", "c-1", "k-3") is None
-    assert log.find_contact("t", "nobody", "k-1") is None
 
 
 def test_a_reader_needs_no_writer(log, make_signal):
@@ -67,7 +45,7 @@ def test_the_change_counter_moves_with_each_append_and_stays_still_without(log, 
     reader.close()
 
 
-@pytest.mark.parametrize("sql", [_READ, _END, _TIMELINE, _CONTACTS, _REVISIONS])
+@pytest.mark.parametrize("sql", [_READ, _END, _TIMELINE, _REVISIONS])
 def test_no_question_to_the_log_reads_all_of_it(log, sql):
     connection = apsw.Connection(str(log.directory.log_path))
     values = [0] * sql.count("?")

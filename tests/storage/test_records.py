@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -253,6 +254,24 @@ def test_a_row_whose_names_were_damaged_is_refused_not_taken_for_another_custome
     connection.close()
     with pytest.raises(StoreRefused, match=r"its names belong to another key.*membrane rebuild"):
         store.load([("t", "a")])
+
+
+def test_a_due_time_alone_is_set_where_the_record_cannot_be_read_wherever_it_lies(directory):
+    store = RecordStore.open_for_writing(directory, 0, key_of=same_key)
+    write(store, dict.fromkeys("abc", b"x"), dict.fromkeys("abc", 5))
+    store.commit(Commit(due=[("t", "b", None), ("t", "c", 9)], next_offset=2))
+    assert store.due_before(9, 10) == [("t", "a"), ("t", "c")]
+    assert store.load([("t", "b")]) == {("t", "b"): b"x"}
+    store.close()
+
+
+def test_even_a_row_whose_names_were_damaged_stops_being_due(directory, store):
+    write(store, {"a": b"x"}, {"a": 5})
+    with closing(apsw.Connection(str(directory.records_path(0)))) as connection:
+        connection.execute("UPDATE records SET customer = 'q'")
+    assert store.due_before(9, 10) == [("t", "q")]
+    store.commit(Commit(due=[("t", "q", None)], next_offset=2))
+    assert store.due_before(9, 10) == []
 
 
 def test_rebuilt_effects_count_as_delivered(directory, store):

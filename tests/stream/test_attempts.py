@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from membrane.errors import StoreUnavailable
 from stream.attempts import Attempts
 
 
@@ -23,14 +25,17 @@ class Process:
         self.poison: list[int] = []
         self.batches: list[tuple[int, int]] = []
 
-    def live(self, killed_after: int | None = None) -> bool:
-        """One life: True if it came to the end of the log. `killed_after` so many batches somebody else kills it."""
+    def live(self, killed_after: int | None = None, *, in_hand: bool = True) -> bool:
+        """One life: True if it came to the end of the log. `killed_after` so many batches somebody else kills it, while
+        it applies one or between two."""
         attempts = Attempts(self.note)
         try:
             if attempts.start(self.offset):
                 self.poison.append(self.offset)
             applied = 0
             while self.offset < self.records:
+                if applied == killed_after and not in_hand:
+                    return False
                 count = min(attempts.limit(self.offset, self.batch), self.records - self.offset)
                 attempts.note(self.offset, count)
                 self.batches.append((self.offset, count))
@@ -38,6 +43,7 @@ class Process:
                 if applied == killed_after or batch & self.deadly:
                     return False
                 self.offset, applied = self.offset + count, applied + 1
+                attempts.clear(self.offset)
             return True
         finally:
             attempts.close()
@@ -97,8 +103,49 @@ def test_starts_that_end_because_a_store_failed_do_not_count(tmp_path: Path, sta
         assert attempts.start(7) is False
         assert attempts.limit(7, 512) == 512
         attempts.note(7, 100)
-        attempts.forget()
+        attempts.forgive()
         attempts.close()
+
+
+def test_a_process_that_is_killed_while_nothing_is_in_hand_leaves_no_trace(tmp_path: Path) -> None:
+    process = Process(tmp_path / "note", 12)
+    for killed_after in (1, *[0] * 9):
+        process.live(killed_after, in_hand=False)
+    process.finish()
+    assert (process.poison, process.batches) == ([], [(0, 4), (4, 4), (8, 4)])
+
+
+def test_a_death_before_the_batch_is_not_counted_for_the_one_before_it(tmp_path: Path) -> None:
+    process = Process(tmp_path / "note", 12)
+    process.live(0)
+    for _ in range(9):
+        process.live(0, in_hand=False)
+    assert process.live() is True
+    assert process.batches[1] == (0, 4)
+
+
+def test_each_part_of_a_long_tick_that_is_written_forgets_the_deaths_before_it(tmp_path: Path) -> None:
+    for _ in range(9):
+        attempts = Attempts(tmp_path / "note")
+        assert attempts.start(7) is False
+        assert attempts.limit(7, 512) == 512
+        attempts.note(7, 512)
+        attempts.clear(7)  # a part: the tick is the next still
+        attempts.note(7, 512)
+        attempts.close()  # killed
+
+
+def test_a_disk_that_refuses_is_a_store_that_is_not_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts(tmp_path / "note")
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", refuse)
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    for write in (lambda: attempts.note(1, 2), lambda: attempts.clear(3), lambda: Attempts(tmp_path / "other")):
+        with pytest.raises(StoreUnavailable, match="No space left"):
+            write()
 
 
 def test_a_note_about_another_offset_or_half_a_note_says_nothing(tmp_path: Path) -> None:

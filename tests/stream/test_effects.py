@@ -52,6 +52,7 @@ def test_an_obligation_is_named_by_itself_and_its_state(crisis: tuple[Customer, 
         "due": "2026-05-29T00:26:40Z",
         "state": "open",
         "about": "A",
+        "problem_since": None,
         "closed_at": None,
     }
     owed.state, owed.closed_at = MET, START + 1000

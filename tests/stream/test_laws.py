@@ -11,20 +11,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from membrane.engine import next_due
+from membrane.dictionary import FACTS, FEATURE_PREFIX
+from membrane.engine import judge, new_record, next_due, receive
+from membrane.facts import RecordFacts
+from membrane.features import FEATURE_NAMES, features
+from membrane.forecast import copied_tracker
 from membrane.principles import PrincipleSet
 from membrane.record import decode
 from membrane.settings import TenantSettings
+from membrane.signals import TYPES, StoredSignal, typed
 from membrane.times import DAY, HOUR, MINUTE
+from membrane.tracker import Score
 from membrane.view import View
 from membrane.vocabulary import STAGES
 from stream.block import Block, decode_block
 from stream.infer import DrivenScorer
+from stream.meta import read_meta
 from stream.steps import PartitionSteps
 from tests.fakes import LinearScorer, MemoryLog, MemoryStore, OneLibrary
+from tests.membrane.customer import BY_RULES
 from tests.membrane.fakes_principles import principle, principle_set
-from tests.strategies import START, payloads, signal, times
+from tests.strategies import START, payloads, signal, signals, times
 
+FACT_NAMES = [*(fact.name for fact in FACTS), *(FEATURE_PREFIX + name for name in FEATURE_NAMES)]
 TERMINAL = {"category": "connectivity", "product": "T1", "severity": 3}
 
 
@@ -45,6 +54,13 @@ def rules_of(store: MemoryStore):
     return PartitionSteps(0, store, OneLibrary(), TenantSettings()).rules
 
 
+def seen_at(t: int, body: bytes, store: MemoryStore, library: OneLibrary | None = None) -> View:
+    """What a decision at t sees of a record, knowing what serving knows: the record and the partition's meta."""
+    meta = read_meta(store.body)
+    rules = PartitionSteps(0, store, library or OneLibrary(), TenantSettings()).rules
+    return View(decode(body), t, rules, fired_until=meta.fired_until, revised=meta.revised)
+
+
 @st.composite
 def logs(draw: st.DrawFn) -> MemoryLog:
     """A log of a few customers with ticks and revisions anywhere."""
@@ -56,7 +72,7 @@ def logs(draw: st.DrawFn) -> MemoryLog:
             clock += draw(st.sampled_from([MINUTE, HOUR, DAY, 10 * DAY]))
             log.tick(clock)
         elif kind == "revision":
-            log.revision("principles", "b" * 64)
+            log.revision("principles", draw(st.sampled_from("ab")) * 64)
         else:
             log.signal(signal(number, kind, draw(times), draw(payloads[kind]), customer=draw(st.sampled_from("cde"))))
     return log
@@ -92,12 +108,66 @@ def test_law_7_a_decision_at_t_sees_what_a_replay_that_ends_with_a_tick_at_t_has
     ticked.tick(t)
     expected = run(ticked, [5])
     for customer, body in store.records.items():
-        view = View(decode(body), t, rules_of(store))
+        view = seen_at(t, body, store)
         written = decode(expected.records[customer])
         assert view.record is not None
         assert view.record.tracker == written.tracker
         assert view.record.obligations == written.obligations
         assert view.record.overdue == written.overdue == []
+        seen, told = view.facts(), RecordFacts(written, t, rules_of(store).settings)
+        assert [seen.get(name) for name in FACT_NAMES] == [told.get(name) for name in FACT_NAMES]
+
+
+class TimedPack(OneLibrary):
+    """A set whose conditions change as windows, ages and promises pass."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        assert digest
+        conditions = (
+            "features.contacts_in_7d == 0.0 && features.contacts_in_30d > 0.0",
+            "features.silence > 3.0 && features.silence < 12.5",
+            "features.silence > features.order_recency",
+            "contact.complaints_90d == 0 && features.promises_missed_30d == 0.0",
+        )
+        call = {"kind": "agent_call", "owner": "service", "due": "4h", "every": "99h"}
+        return principle_set(
+            *(principle(when, "require", id=f"p-{n}", obligation=call) for n, when in enumerate(conditions))
+        )
+
+
+class RevisedPack(TimedPack):
+    """Other sets by digest: what one of them makes owed, the other does not."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        if digest.startswith("a"):
+            return super().principles(digest)
+        survey = {"kind": "survey_follow_up", "owner": "cx", "due": "9h", "every": "300h"}
+        return principle_set(
+            principle('stage.age > duration("48h")', "require", id="calm", obligation=CALL),
+            principle("features.silence > 2.0", "require", id="silent", obligation=survey),
+        )
+
+
+CALL = {"kind": "agent_call", "owner": "service", "due": "24h", "every": "2000h"}
+
+
+@pytest.mark.parametrize("library", [TimedPack(), RevisedPack()], ids=["one", "revised"])
+@given(log=logs(), later=st.integers(0, 30 * DAY), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=12))
+@settings(max_examples=25)
+def test_laws_1_and_7_hold_for_what_time_alone_makes_owed(
+    library: OneLibrary, log: MemoryLog, later: int, cuts: list[int]
+) -> None:
+    store = run(log, [5], library=library)
+    assert run(log, cuts, library=library).records == store.records
+    t = max((decode(body).clock for body in store.records.values()), default=START) + later
+    ticked = MemoryLog()
+    ticked.records = list(log.records)
+    ticked.tick(t)
+    expected = run(ticked, [5], library=library)
+    for customer, body in store.records.items():
+        seen, written = seen_at(t, body, store, library).record, decode(expected.records[customer])
+        assert seen is not None
+        assert seen.obligations == written.obligations
 
 
 @given(log=logs())
@@ -109,7 +179,11 @@ def test_law_8_signals_that_leave_the_features_alone_leave_the_estimate_alone(lo
     clocks = {customer: decode(body).clock for customer, body in before.records.items()}
     for number, ((_, customer), clock) in enumerate(clocks.items()):
         for kind, data in (("journey.moved", {"journey": "j", "step": "s", "status": "x"}),
-                           ("incident.declared", {"incident": "i"})):  # fmt: skip
+                           ("incident.declared", {"incident": "i"}),
+                           ("profile.updated", {"language": "es", "vulnerable": True}),
+                           ("consent.changed", {"channel": "sms", "domain": "sales", "granted": False}),
+                           ("label.given", {"target": "churn", "value": True, "by": "ana"}),
+                           ("account.closed", {})):  # fmt: skip
             noisy.signal(signal(1000 + number, kind, clock, data, customer=customer))
     after = run(noisy, [3], LinearScorer())
     for customer, body in before.records.items():
@@ -117,6 +191,27 @@ def test_law_8_signals_that_leave_the_features_alone_leave_the_estimate_alone(lo
         assert (new.probabilities, new.churn, new.stage, new.since) == (
             old.probabilities, old.churn, old.stage, old.since
         )  # fmt: skip
+
+
+@given(stream=signals())
+@settings(max_examples=200)
+def test_law_8_holds_for_every_type_of_signal_and_what_changes_the_features_is_news(
+    stream: list[StoredSignal],
+) -> None:
+    """A rule may restart the filter; nothing else moves it where the features stay."""
+    assert {f"cx.{name}.v1" for name in payloads} == set(TYPES)
+    record = new_record("default", "c-1", stream[0].time)
+    score = Score((0.3, 0.1, 0.3, 0.1, 0.1, 0.1), 0.4)
+    for item in stream:
+        clock = max(record.clock, item.time)
+        before = features(record.state, clock)
+        received = receive(record, item, typed(item), 0, BY_RULES)
+        assert received.news == (features(record.state, clock) != before), item.type
+        old = copied_tracker(record.tracker)
+        judge(received, score, BY_RULES)
+        new = record.tracker
+        if not received.news and new.stage == old.stage:
+            assert (new.probabilities, new.estimated_at, new.churn) == (old.probabilities, old.estimated_at, old.churn)
 
 
 @given(log=logs())
@@ -201,6 +296,59 @@ def test_law_7_holds_when_new_principles_make_other_moments_due() -> None:
     for sizes in ([1], [100]):
         store = run(log, sizes, library=TwoPacks())
         assert _owed(store)["free_service"]["opened_at"] == START + 100 * HOUR + 1
+
+
+def test_new_principles_apply_to_everybody_alike_from_their_revision_on() -> None:
+    log = MemoryLog()
+    log.revision("principles", "0" * 64)
+    for day in range(1, 80):
+        if day == 31:
+            log.revision("principles", "1" * 64)
+        for customer, last in (("early", 3), ("late", 30), ("between", 12)):
+            if day == last:
+                log.signal(signal(1, "order.placed", START + day * DAY, {}, customer=customer))
+        log.tick(START + day * DAY + HOUR)
+    for sizes in ([1], [7], [500]):
+        store = run(log, sizes, library=CallsFromOne())
+        owed = {c: [one.opened_at for one in decode(body).obligations] for (_, c), body in store.records.items()}
+        at = START + 31 * DAY + HOUR
+        assert owed == {"early": [at], "late": [START + 32 * DAY + 1], "between": [at]}
+
+
+class CallsFromOne(OneLibrary):
+    """Nothing, then a call for everybody who has been in a stage for two days."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        rule = principle('stage.age > duration("48h")', "require", obligation=CALL)
+        return principle_set(*([rule] if digest.startswith("1") else []))
+
+
+def test_what_waits_for_a_tick_owes_nothing_for_a_moment_before_there_was_the_principle() -> None:
+    log = MemoryLog()
+    log.revision("principles", "0" * 64)
+    log.tick(START + 100 * HOUR)
+    late = {"case": "C", "category": "net", "severity": 1}
+    log.signal(signal(1, "case.opened", START, late, customer="shop"))
+    log.revision("principles", "1" * 64)
+    log.tick(START + 101 * HOUR)
+    store = run(log, [1], library=CallsFromOne())
+    assert _owed(store)["agent_call"]["opened_at"] == START + 101 * HOUR
+
+
+def test_a_long_tick_after_a_revision_is_written_in_parts_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = MemoryLog()
+    log.revision("principles", "0" * 64)
+    for number in range(9):
+        log.signal(signal(number, "order.placed", START + number, {}, customer=f"c{number}"))
+    log.tick(START + 100 * HOUR)
+    log.revision("principles", "1" * 64)
+    log.signal(signal(20, "order.placed", START + 100 * HOUR + 5, {}, customer="c3"))
+    log.tick(START + 101 * HOUR)
+    whole = run(log, [100], library=CallsFromOne())
+    assert len(whole.obligations) == 9
+    monkeypatch.setattr("stream.steps.TICK_CUSTOMERS", 2)
+    parts = run(log, [100], library=CallsFromOne())
+    assert (parts.records, parts.effects, parts.due) == (whole.records, whole.effects, whole.due)
 
 
 def test_a_tick_that_many_wait_for_is_written_in_parts_and_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

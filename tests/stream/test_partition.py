@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from membrane.errors import AnotherWriter, StoreUnavailable
+from membrane.errors import AnotherWriter, StoreRefused, StoreUnavailable
 from membrane.ports import Commit, NewSignal, RecordKind
 from membrane.settings import TenantSettings
 from membrane.signals import encode_stored
@@ -16,6 +19,7 @@ from storage.record_reader import RecordReader
 from stream.attempts import Attempts
 from stream.block import Decoded, DecodedSignal, decode_block
 from stream.partition import HEARTBEAT_MS, Conduct, Partition
+from stream.rebuild import rebuild
 from stream.steps import Applied, Dropped, PartitionSteps
 from stream.tail import Tail, Watch
 from tests.fakes import MemoryLog, MemoryStore, OneLibrary
@@ -116,6 +120,50 @@ def test_told_to_stop_while_the_disk_refuses_it_says_so(bench: Bench) -> None:
     assert (bench.store.next_offset, bench.heard) == (0, [])
 
 
+def test_a_note_that_the_disk_refuses_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.orders(3)
+    refusals = iter([True, True])
+    write = os.pwrite
+
+    def pwrite(*words: Any) -> int:
+        if next(refusals, False):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(*words)
+
+    monkeypatch.setattr("os.pwrite", pwrite)
+    assert bench.apply_next() == 3
+    assert bench.store.next_offset == 3
+
+
+def test_what_is_missing_is_told_once_and_looked_for_every_second(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = []
+
+    def principles(_: object, digest: str) -> None:
+        tries.append(digest)
+        raise StoreRefused("a.yaml: missing")
+
+    bench.orders(1)
+    bench.log.revision("principles", "a" * 64)
+    bench.orders(1)
+    with monkeypatch.context() as without:
+        without.setattr(OneLibrary, "principles", principles)
+        assert bench.apply_next() == 3
+        assert (bench.store.next_offset, len(tries)) == (1, 1)
+        for _ in range(40):
+            bench.apply_next()
+            bench.now += 100
+        assert bench.store.next_offset == 1
+        assert 3 <= len(tries) <= 6
+        assert bench.partition.steps.meta.seen_end_ms == 0
+    bench.now += 1000
+    while bench.apply_next():
+        pass
+    assert (bench.store.next_offset, bench.partition.steps.rules.principles is not None) == (3, True)
+    assert [one.message for one in caplog.records] == ["partition 0 waits: a.yaml: missing"]
+
+
 def test_who_listens_hears_what_was_written_and_what_was_dropped_once(bench: Bench) -> None:
     bench.orders(1)
     bench.log.signal(signal(5, "case.opened", START, {"case": "A", "category": "x", "severity": 1}))
@@ -132,7 +180,7 @@ def test_it_gives_back_what_it_holds(bench: Bench) -> None:
     bench.partition.mark_all_delivered()
     bench.partition.close()
     assert (bench.store.delivered, bench.store.closed) == (True, True)
-    with pytest.raises(OSError, match="descriptor"):
+    with pytest.raises(StoreUnavailable, match="descriptor"):
         bench.attempts.note(0, 1)
 
 
@@ -196,3 +244,40 @@ def test_a_record_that_kills_whoever_applies_it_is_set_aside_and_the_rest_goes_o
     assert state_of(data)[0].customers == len({item.customer for item in signals}) - 1
     reader.close()
     log.close()
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_who_is_told_to_end_leaves_no_death_behind(
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_data(tmp_path / "data", some_signals(60))
+
+    def end(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as ended:
+        ended.setattr(PartitionSteps, "apply", end)
+        for _ in range(7):
+            with pytest.raises(error):
+                apply_log(data, ended)
+    assert apply_log(data, monkeypatch).dropped == []
+    log = SignalLog(DataDir.existing(data))
+    assert not any(map(log.poisoned, range(2)))
+    log.close()
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_rebuild_without_a_file_that_the_log_names_says_which_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = make_data(tmp_path / "data", some_signals(60))
+    apply_log(data, monkeypatch)
+    before = state_of(data)
+    (file,) = DataDir.existing(data).principles_path.iterdir()
+    file.rename(tmp_path / file.name)
+    with pytest.raises(StoreRefused, match=f"{file.name}.*put it back"):
+        rebuild(data)
+    (tmp_path / file.name).rename(file)
+    rebuild(data)
+    assert state_of(data)[0] == before[0]

@@ -14,6 +14,7 @@ import pytest
 
 from membrane.errors import AnotherWriter, UsageError
 from storage.digest import digest
+from storage.lock import partition_lock
 from stream.runner import Stopping, StreamConfig, run_stream
 from tests.stream.made import apply_log, log_ends, make_data, some_signals, state_of
 
@@ -21,12 +22,16 @@ ROOT = Path(__file__).parents[2]
 RUN = """
 import sys
 from pathlib import Path
+from membrane.errors import AnotherWriter
 from stream.runner import Stopping, StreamConfig, run_stream
 data, runner, index, count, *at_once = sys.argv[1:]
-stopping = Stopping()
-if at_once:
+stopping, share = Stopping(), (int(index), int(count))
+if at_once == ["stop at once"]:
     stopping.ask()
-sys.exit(run_stream(StreamConfig(Path(data), runner=runner, batch=64, share=(int(index), int(count))), stopping))
+try:
+    run_stream(StreamConfig(Path(data), runner, 64, takeover=at_once == ["--takeover"], share=share), stopping)
+except AnotherWriter:
+    sys.exit(3)
 """
 DEADLINE_SECONDS = 60
 
@@ -93,6 +98,28 @@ def test_a_second_writer_is_told_at_once_and_the_first_goes_on(start: Start, tmp
         run_stream(StreamConfig(data, runner="plain"), stopped_already())
     assert time.monotonic() - asked < 1
     assert first.poll() is None
+
+
+def test_who_took_over_gets_the_lock_once_the_other_is_gone(start: Start, tmp_path: Path, restored: None) -> None:
+    data = make_data(tmp_path / "data", some_signals(20))
+    old = start(data)
+    until(lambda: applied(data))
+    new = start(data, "plain", (0, 1), "--takeover")
+    assert old.wait(DEADLINE_SECONDS) == 3
+    locks = [partition_lock(data, number) for number in range(2)]
+
+    def refused() -> bool:
+        for lock in locks:
+            if lock.acquire_if_free():
+                lock.release()
+                return False
+        return True
+
+    until(refused)
+    with pytest.raises(AnotherWriter, match=f"process {new.pid}"):
+        run_stream(StreamConfig(data, runner="plain"), stopped_already())
+    assert new.poll() is None
+    assert stopped(new)[0] == 0
 
 
 def test_a_killed_writer_leaves_no_lock_behind(start: Start, tmp_path: Path, restored: None) -> None:

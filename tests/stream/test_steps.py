@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from membrane.errors import InvalidBundle, InvalidPrinciples
+from membrane.errors import InvalidBundle, InvalidPrinciples, StoreRefused
 from membrane.ports import RecordKind
 from membrane.principles import PrincipleSet
 from membrane.record import MET, OPEN, WAIVED, decode
 from membrane.settings import TenantSettings
+from membrane.times import HOUR
 from stream.block import Block, decode_block
 from stream.infer import DrivenScorer
 from stream.meta import read_meta
@@ -21,14 +22,20 @@ SEVERE = {"case": "A", "category": "net", "severity": 1}
 
 
 class PickyLibrary(OneLibrary):
-    """Cannot load digests of b."""
+    """Cannot use digests of b; those of c are missing while `lacks` says so."""
+
+    lacks = False
 
     def principles(self, digest: str) -> PrincipleSet:
+        if self.lacks and digest.startswith("c"):
+            raise StoreRefused("c.yaml: missing")
         if digest.startswith("b"):
             raise InvalidPrinciples([])
         return super().principles(digest)
 
     def scorer(self, stage: str | None, churn: str | None) -> DrivenScorer:
+        if self.lacks and (stage or "").startswith("c"):
+            raise StoreRefused("c: missing")
         if stage is not None and stage.startswith("b"):
             raise InvalidBundle("missing")
         return super().scorer(stage, churn)
@@ -39,12 +46,18 @@ class Bench:
 
     def __init__(self) -> None:
         self.log, self.store = MemoryLog(), MemoryStore()
-        self.steps = PartitionSteps(0, self.store, PickyLibrary(), TenantSettings())
+        self.library = PickyLibrary()
+        self.start()
+
+    def start(self) -> None:
+        self.steps = PartitionSteps(0, self.store, self.library, TenantSettings())
 
     def go(self) -> None:
         while (first := self.steps.next_offset) < len(self.log.records):
             block = Block(0, first, self.log.records[first:], at_end=True)
             self.steps.write(self.steps.apply(decode_block(block), START))
+            if self.steps.missing is not None:
+                return
 
     def owed(self) -> dict[str, int]:
         record = decode(self.store.records["default", "c-1"])
@@ -85,11 +98,67 @@ def test_a_revision_that_cannot_be_loaded_leaves_the_last_good_one_in_force(benc
     bench.log.revision("stage_model", "b" * 64)
     bench.go()
     assert bench.steps.rules.principles is good
-    assert read_meta(bench.store.body).unreadable == ["principles", "models"]
+    assert read_meta(bench.store.body).unreadable == ["models", "principles"]
     bench.log.revision("stage_model", "a" * 64)
     bench.log.revision("principles", "a" * 64)
     bench.go()
     assert read_meta(bench.store.body).unreadable == []
+
+
+def test_the_last_good_one_is_in_force_after_a_restart_too(bench: Bench) -> None:
+    bench.log.revision("principles", "b" * 64)
+    bench.go()
+    before = bench.steps.meta
+    bench.start()
+    assert bench.steps.rules.principles is not None
+    assert bench.steps.meta == before
+
+
+@pytest.mark.parametrize("kind", ["principles", "stage_model"])
+def test_nothing_is_applied_behind_a_revision_of_which_the_file_is_missing(kind: str, bench: Bench) -> None:
+    bench.library.lacks = True
+    bench.log.signal(signal(2, "order.placed", START, {}))
+    bench.log.revision(kind, "c" * 64)
+    bench.log.signal(signal(3, "order.placed", START, {}))
+    bench.go()
+    bench.go()
+    assert (bench.store.next_offset, str(bench.steps.missing)[:1]) == (3, "c")
+    assert decode(bench.store.records["default", "c-1"]).state.orders == 1
+    assert read_meta(bench.store.body).unreadable == ["principles" if kind == "principles" else "models"]
+    bench.library.lacks = False
+    assert bench.steps.find_missing()
+    bench.go()
+    assert decode(bench.store.records["default", "c-1"]).state.orders == 2
+    assert read_meta(bench.store.body).unreadable == []
+
+
+@pytest.mark.parametrize("kind", ["principles", "stage_model"])
+def test_a_start_without_a_file_that_is_in_force_waits_for_it(kind: str, bench: Bench) -> None:
+    bench.log.revision(kind, "c" * 64)
+    bench.go()
+    bench.library.lacks = True
+    bench.start()
+    assert bench.steps.missing is not None
+    assert bench.steps.find_missing() is False
+    bench.library.lacks = False
+    assert bench.steps.find_missing() is True
+    assert bench.steps.rules.principles is not None
+
+
+def test_who_cannot_be_read_is_counted_once_and_no_longer_due(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.steps.TICK_CUSTOMERS", 2)
+    for number in range(5):
+        bench.log.signal(signal(number, "case.opened", START, SEVERE, customer=f"d-{number}"))
+    bench.go()
+    for number in range(5):
+        bench.store.records["default", f"d-{number}"] = b"damaged"
+    bench.log.tick(START + 300 * HOUR)
+    bench.log.tick(START + 301 * HOUR)
+    bench.go()
+    assert bench.store.next_offset == len(bench.log.records)
+    reasons = [lost.reason.partition(":")[0] for lost in bench.steps.dropped]
+    assert reasons == ["record_unreadable"] * 5
+    assert {bench.store.due["default", f"d-{number}"] for number in range(5)} == {None}
 
 
 def test_a_start_without_principles_that_can_be_loaded_owes_nothing_and_goes_on() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from membrane.cases import recurrences
 from membrane.fold import fold
-from membrane.obligations import KEPT
+from membrane.ledger import KEPT
 from membrane.record import State, decode
 from membrane.signals import CaseOpened, check, typed
 from membrane.stages import CRISIS_RECURRENCES

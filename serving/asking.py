@@ -1,0 +1,31 @@
+"""One decision over the stores of a data directory, without a server: nothing is written, only to ask."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from serving.config import ServeConfig
+from serving.decisions import Decisions
+from serving.freshness import Freshness
+from serving.known import Knowledge
+from serving.metrics import Metrics
+from serving.principle_sets import PrincipleSets
+from storage.directory import DataDir
+from storage.log_reader import LogReader
+from storage.principles import PrincipleFiles
+from storage.record_reader import RecordReader
+
+
+def ask(config: ServeConfig, tenant: str, body: bytes) -> bytes:
+    """What POST /v1/decisions would answer a key of that tenant, except that it is not logged.
+
+    Raises UsageError for no data directory, InvalidRequest, StoreUnavailable, and Problem 400 or 503.
+    """
+    directory = DataDir.existing(config.data)
+    with closing(LogReader(directory)) as log, closing(RecordReader(directory)) as records:
+        freshness = Freshness(log, records, clock=config.clock, now_ms=config.now_ms)
+        principles = PrincipleSets(PrincipleFiles(directory.principles_path))
+        for partition, state in freshness.every_state().items():
+            principles.in_force(partition, state)  # compiled before the time of the answer is counted
+        knowledge = Knowledge(log, records, freshness, principles)
+        return Decisions(knowledge, config, Metrics(), None).answer(body, tenant)
