@@ -12,6 +12,7 @@ from typing import Final
 from membrane.cases import RELAPSE_WINDOW
 from membrane.record import State, Tracker
 from membrane.stages import (
+    AT_RISK,
     CRISIS,
     LOW_CSAT_FOR,
     NEW_FOR,
@@ -19,6 +20,7 @@ from membrane.stages import (
     OUR_COURT_FOR,
     QUIET_AFTER_CRISIS,
     RECOVERING_FOR,
+    STRAINED,
     VERY_NEGATIVE_WINDOW,
     dormant_from,
     in_our_court_since,
@@ -26,6 +28,7 @@ from membrane.stages import (
 )
 from membrane.tiles import MEASURE
 from membrane.times import DAY
+from membrane.tracker import named_until
 
 _TONE: Final = MEASURE["tone_count"]
 
@@ -57,6 +60,8 @@ def turning_points(state: State, tracker: Tracker) -> list[int]:
     if tracker.stage == CRISIS:
         found.append(quiet_from(state) + QUIET_AFTER_CRISIS)
         found.extend(angry + VERY_NEGATIVE_WINDOW for angry in state.very_negative[:1])
+    if tracker.stage in (AT_RISK, STRAINED):
+        found.append(named_until(tracker))
     if tracker.left_crisis_at:
         found.append(tracker.left_crisis_at + RECOVERING_FOR)
     if state.low_csat_at:

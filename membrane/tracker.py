@@ -125,7 +125,7 @@ def evaluate(
         _follow_problems(tracker, state)
     churn = tracker.churn / MILLION
     finding = rule_stage(state, tracker, t, waiting, churn if churn >= churn_threshold else -1.0)
-    change = _move(tracker, state, _named(tracker, finding), at, cause, t)
+    change = _move(tracker, state, _named(tracker, finding, t), at, cause, t)
     tracker.by_rules = tracker.stage == finding.stage and finding.stage not in {STEADY, THRIVING}
     if finding.drivers and tracker.stage == finding.stage and (change is not None or cause.type != DUE):
         tracker.drivers = [(name, round(value * 10_000)) for name, value in finding.drivers[:3]]
@@ -149,13 +149,28 @@ def _follow_problems(tracker: Tracker, state: State) -> None:
     }
 
 
-def _named(tracker: Tracker, finding: Finding) -> int:
-    if finding.stage not in (STEADY, THRIVING) or not tracker.probabilities:
-        return finding.stage
-    likeliest = max(range(len(STAGES)), key=tracker.probabilities.__getitem__)
-    if likeliest in (STRAINED, AT_RISK) and tracker.probabilities[likeliest] >= NAMED_FROM * MILLION:
-        return likeliest
+def _named(tracker: Tracker, finding: Finding, t: int) -> int:
+    if finding.stage in (STEADY, THRIVING) and t < named_until(tracker):
+        return _likeliest(tracker)
     return finding.stage
+
+
+def _likeliest(tracker: Tracker) -> int:
+    return max(range(len(STAGES)), key=tracker.probabilities.__getitem__)
+
+
+def named_until(tracker: Tracker) -> int:
+    """The moment from which the estimate, carried forward, no longer names strained or at_risk; 0 if it names neither.
+
+    It solves e^(-lambda dt) (p - pi) + pi = NAMED_FROM: what nothing has borne out since is not held against anybody.
+    """
+    if not tracker.probabilities:
+        return 0
+    likeliest = _likeliest(tracker)
+    p, rest = tracker.probabilities[likeliest] / MILLION, STATIONARY[likeliest]
+    if likeliest not in (STRAINED, AT_RISK) or p < NAMED_FROM:
+        return 0
+    return tracker.estimated_at + math.floor(DWELL * math.log((p - rest) / (NAMED_FROM - rest))) + 1
 
 
 def _move(tracker: Tracker, state: State, found: int, at: int, cause: Cause, t: int) -> StageChange | None:
@@ -210,14 +225,15 @@ def probabilities(tracker: Tracker) -> list[float]:
 
 
 def p_crisis(tracker: Tracker) -> float:
-    """The filtered probability of crisis, whatever stage the rules name; by rules only, 1 in crisis, else 0."""
-    return probabilities(tracker)[CRISIS]
+    """The probability of crisis: 1 in crisis, for its rules are evidence; else the filtered one (0 by rules only)."""
+    return 1.0 if tracker.stage == CRISIS else probabilities(tracker)[CRISIS]
 
 
 def confidence(tracker: Tracker) -> float:
-    """How sure the stage in force is: its filtered probability, with odds of RULE_ODDS times that where a rule names
-    it. For display; no condition reads it."""
+    """How sure the stage in force is: its filtered probability; where a rule names it, at least REST of it with the
+    odds times RULE_ODDS. For display; no condition reads it."""
     p = probabilities(tracker)[tracker.stage]
     if not tracker.by_rules or not tracker.probabilities:
         return p
+    p = max(p, REST / MILLION)
     return round(p * RULE_ODDS / (p * RULE_ODDS + 1 - p), 6)

@@ -27,6 +27,7 @@ from membrane.tracker import (
     episode_ends,
     estimate,
     evaluate,
+    named_until,
     p_crisis,
     start,
 )
@@ -154,6 +155,13 @@ def test_the_probability_of_crisis_is_the_filtered_one_whatever_stage_the_rules_
     assert p_crisis(tracker) == shown_probabilities(tracker)[CRISIS]
 
 
+def test_in_crisis_its_probability_is_one_and_the_confidence_never_nothing_whatever_the_model_says() -> None:
+    tracker = settled(sure_of(STEADY, 0.999999), stage=CRISIS)
+    tracker.by_rules = True
+    assert tracker.probabilities[CRISIS] < 10
+    assert (p_crisis(tracker), confidence(tracker)) == (1, pytest.approx(1 / 1.95, abs=1e-6))
+
+
 def test_a_rule_multiplies_the_odds_of_the_stage_that_it_names_in_what_is_shown_as_confidence() -> None:
     tracker = judged(sure_of(CRISIS, 0.6), State(first_at=START, low_csat_at=START))
     odds = 0.08 / 0.92
@@ -205,6 +213,26 @@ def test_over_at_risk_and_strained_the_rules_have_the_last_word(named: int) -> N
 @pytest.mark.parametrize(("p", "stage"), [(0.52, STRAINED), (0.48, STEADY)])
 def test_a_model_names_a_stage_only_if_it_finds_it_more_likely_than_not(p: float, stage: int) -> None:
     assert judged(sure_of(STRAINED, p)).stage == stage
+
+
+@pytest.mark.parametrize("p", [0.51, 0.55, 0.95])
+def test_what_the_model_named_lapses_when_the_estimate_carried_forward_names_it_no_more(p: float) -> None:
+    customer = Customer()
+    customer.score = sure_of(STRAINED, p)
+    for n in range(30):
+        customer.tell("message.received", START + n, channel="chat")
+    assert customer.stage == "strained"
+    believed, at = customer.tracker.probabilities[STRAINED] / MILLION, customer.tracker.estimated_at
+    lapse = named_until(customer.tracker)
+    before, after = (
+        math.exp(-(t - at) / DWELL) * (believed - STATIONARY[STRAINED]) + STATIONARY[STRAINED]
+        for t in (lapse - 1, lapse)
+    )
+    assert before >= 0.5 > after
+    customer.tick(lapse - 1)
+    assert customer.stage == "strained"
+    customer.tick(lapse + 60 * DAY)
+    assert (customer.stage, customer.tracker.since) == ("steady", lapse)
 
 
 def test_no_model_moves_anybody_into_or_out_of_crisis() -> None:
