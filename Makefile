@@ -33,7 +33,7 @@ lint: install ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports --no-logo
 
 faults: install ## the long fault suites: kills, fsync under strace, corruption (about 15 minutes); figures into docs/faults.md
-	$(BIN)/pytest -m faults --figures docs/faults.md
+	$(BIN)/pytest tests -m faults --figures docs/faults.md
 
 mutants: install ## mutation tests of the precedence table and the due times: no survivor is let through
 	@rm -rf mutants
