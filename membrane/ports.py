@@ -131,8 +131,8 @@ class StateStore(Protocol):
 
     def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]: ...
 
-    def due_before(self, t: int, limit: int) -> list[tuple[str, str]]:
-        """Customers whose next due time is <= t, by (due time, tenant, customer)."""
+    def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
+        """Customers whose next due time is <= t, and that time, by (due time, tenant, customer)."""
 
     def commit(self, commit: Commit) -> None:
         """All or nothing; refuses (AnotherWriter) when the epoch in the store is not ours any more."""

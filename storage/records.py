@@ -32,7 +32,7 @@ ON CONFLICT DO UPDATE SET due = excluded.due, body = excluded.body
 WHERE tenant = excluded.tenant AND customer = excluded.customer
 """
 _SET_DUE: Final = "UPDATE records SET due = ? WHERE tenant = ? AND customer = ?"
-_DUE: Final = "SELECT tenant, customer FROM records WHERE due <= ? ORDER BY due, tenant, customer LIMIT ?"
+_DUE: Final = "SELECT tenant, customer, due FROM records WHERE due <= ? ORDER BY due, tenant, customer LIMIT ?"
 _EFFECT: Final = "INSERT OR IGNORE INTO effects VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, 0, ?)"
 _OBLIGATION: Final = "INSERT OR REPLACE INTO obligations VALUES(?, ?, ?, ?, ?, ?, ?)"
 
@@ -121,8 +121,8 @@ class RecordStore:
                 self._load_displaced(names - found.keys(), found)
         return found
 
-    def due_before(self, t: int, limit: int) -> list[tuple[str, str]]:
-        """At most `limit` customers whose next due time is <= t, by (due time, tenant, customer)."""
+    def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
+        """At most `limit` customers whose next due time is <= t, and that time, by (due time, tenant, customer)."""
         with self._errors():
             return select(self._writer, _DUE, (t, limit))
 

@@ -1,8 +1,8 @@
 """The steps of one partition: a block of the log in, one commit of the partition's store out.
 
-The result depends on the log alone, not on how it is cut into blocks: due times fire before each record, rows are
-scored one round at a time (the n-th signal of each customer of a stretch), and a tick, a revision and an act are
-barriers between stretches.
+The result depends on the log alone, not on how it is cut into blocks. Customers have nothing to do with each other, so
+a stretch of signals and ticks is applied one round at a time (the n-th signal of each customer, behind the ticks at
+which it was due before), and the rows of a round are scored in one model call. A revision and an act end a stretch.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
 from stream.infer import DrivenScorer, infer
 from stream.meta import Meta, Revision, read_meta, write_meta
+from stream.stretch import Passing, Stretch
 
 TICK_CUSTOMERS: Final = 5_000
 """At most so many customers are fired in one commit by one tick."""
@@ -140,20 +141,25 @@ class PartitionSteps:
     def apply(self, block: Decoded, now_ms: int) -> Applied:
         """What a block does, still to be written; `now_ms` only says when the end of the log was seen. A block ends
         before a revision that is `missing`."""
-        work = _Work(_copied(self.meta))
-        stretch: list[DecodedSignal] = []
+        work, stretch = _Work(_copied(self.meta)), Stretch()
         for record in block.records:
             if record.offset in self.skipped:
                 continue
             if isinstance(record, DecodedSignal):
-                stretch.append(record)
+                stretch.signals.append((record, len(stretch.ticks)))
                 continue
-            self._signals(work, stretch)
-            stretch = []
-            next_offset = self._other(work, record)
+            if record.kind is RecordKind.TICK:
+                self._add_tick(stretch, record)
+                continue
+            next_offset = self._stretch(work, stretch)
+            if next_offset is None:
+                next_offset = self._other(work, record)
             if next_offset is not None:
                 return self._applied(work, next_offset)
-        self._signals(work, stretch)
+            stretch = Stretch()
+        next_offset = self._stretch(work, stretch)
+        if next_offset is not None:
+            return self._applied(work, next_offset)
         if block.at_end:
             work.meta.seen_end_ms = now_ms
         return self._applied(work, block.next_offset)
@@ -163,33 +169,63 @@ class PartitionSteps:
         self.store.commit(applied.commit)
         self.meta, self.next_offset = applied.meta, applied.commit.next_offset
 
-    def _signals(self, work: _Work, waiting: list[DecodedSignal]) -> None:
-        self._load(work, {entry.customer for entry in waiting})
-        while waiting:
-            this_round: list[DecodedSignal] = []
-            rest: list[DecodedSignal] = []
-            seen: set[Customer] = set()
-            for entry in waiting:
-                (rest if entry.customer in seen else this_round).append(entry)
-                seen.add(entry.customer)
-            self._round(work, this_round)
-            waiting = rest
+    def _add_tick(self, stretch: Stretch, record: LogRecord) -> None:
+        try:
+            stretch.ticks.append((record.offset, msgspec.json.decode(record.body, type=_Tick).time))
+        except msgspec.MsgspecError as error:
+            self.dropped.append(Dropped(record.offset, f"undecodable: {error}"))
 
-    def _round(self, work: _Work, entries: list[DecodedSignal]) -> None:
+    def _stretch(self, work: _Work, stretch: Stretch) -> int | None:
+        """Apply a stretch: all at once, or tick by tick where a tick may be due to more customers than one commit
+        should hold. The offset to go on from, when the block must end inside it for now."""
+        if not stretch.ticks:
+            self._together(work, stretch, {})
+            return None
+        latest = max(t for _, t in stretch.ticks)
+        due = self.store.due_before(latest, TICK_CUSTOMERS + 1 + len(work.due))
+        stored = {(tenant, customer): t for tenant, customer, t in due if (tenant, customer) not in work.due}
+        if not work.meta.revised and len(stored) <= TICK_CUSTOMERS:
+            self._together(work, stretch, stored)
+            return None
+        for count, (offset, t) in enumerate(stretch.ticks):
+            self._together(work, stretch.alone(count), {})
+            next_offset = self._tick(work, offset, t)
+            if next_offset is not None:
+                return next_offset
+        self._together(work, stretch.alone(len(stretch.ticks)), {})
+        return None
+
+    def _together(self, work: _Work, stretch: Stretch, stored: dict[Customer, int]) -> None:
+        """Apply a stretch whose ticks find nobody due but the customers of `work` and the `stored` ones."""
+        work.due.update(stored)
+        self._load(work, {*stored, *(entry.customer for entry, _ in stretch.signals)})
+        passing = Passing(stretch.ticks, work.meta)
+        waiting = stretch.signals
+        while waiting:
+            this_round: list[tuple[DecodedSignal, int]] = []
+            rest: list[tuple[DecodedSignal, int]] = []
+            seen: set[Customer] = set()
+            for one in waiting:
+                (rest if one[0].customer in seen else this_round).append(one)
+                seen.add(one[0].customer)
+            self._round(work, this_round, passing)
+            waiting = rest
+        if stretch.ticks:
+            for customer in sorted(one for one, due in work.due.items() if due is not None and due <= passing.latest):
+                self._pass_ticks(work, customer, passing, len(stretch.ticks))
+            work.meta.last_tick = work.meta.fired_until = passing.clocks[-1]
+
+    def _round(self, work: _Work, entries: list[tuple[DecodedSignal, int]], passing: Passing) -> None:
         received: list[tuple[int, _Held, Received]] = []
-        for entry in entries:
+        for entry, ticks in entries:
+            if ticks:
+                self._pass_ticks(work, entry.customer, passing, ticks)
             if entry.signal is None or entry.customer in work.unreadable:
                 self.dropped.append(Dropped(entry.offset, entry.fault or UNREADABLE))
                 continue
             held = self._held(work, entry.customer, entry.signal.time)
-            folded = receive(
-                held.record,
-                entry.signal,
-                entry.data,
-                work.meta.last_tick,
-                self.rules,
-                fired_until=work.meta.fired_until,
-            )
+            last_tick, fired_until = passing.clocks[ticks], passing.fired[ticks]
+            folded = receive(held.record, entry.signal, entry.data, last_tick, self.rules, fired_until=fired_until)
             received.append((entry.offset, held, folded))
         news = [(offset, held.record) for offset, held, folded in received if folded.news]
         scored = infer(self.scorer, [features(record.state, record.clock) for _, record in news])
@@ -198,11 +234,31 @@ class PartitionSteps:
             happened = judge(folded, scores.get(offset, _NO_SCORE), self.rules)
             self._touched(work, held, offset, happened)
 
+    def _pass_ticks(self, work: _Work, customer: Customer, passing: Passing, until: int) -> None:
+        """Let a customer pass the ticks up to number `until`: those at which it is due fire."""
+        while (due := work.due.get(customer)) is not None and due <= passing.latest:
+            number = passing.next_due(customer, due, until)
+            if number is None:
+                break
+            offset, t = passing.ticks[number]
+            self._fire(work, customer, offset, t, passing.fired[number])
+        passing.reached[customer] = until
+
+    def _fire(self, work: _Work, customer: Customer, offset: int, t: int, fired_until: int) -> None:
+        """What a tick at `offset` does to a customer that is due."""
+        held = work.held.get(customer)
+        if held is None:  # until `rebuild` it is due no more, or it would be in the way of the others for ever
+            work.due[customer] = None
+            self.dropped.append(Dropped(offset, f"{UNREADABLE}: a customer that was due"))
+            return
+        happened = advance(held.record, t, self.rules, fired_until=fired_until, revised=work.meta.revised)
+        if happened is not None:
+            self._touched(work, held, offset, happened)
+        work.due[customer] = next_due(held.record, self.rules, t if happened is None else held.record.clock)
+
     def _other(self, work: _Work, record: LogRecord) -> int | None:
-        """Apply a record that is no signal. The offset to go on from, when the block must end here for now."""
+        """Apply a record that is neither signal nor tick. The offset to go on from, when the block must end here."""
         try:
-            if record.kind is RecordKind.TICK:
-                return self._tick(work, record.offset, msgspec.json.decode(record.body, type=_Tick).time)
             if record.kind is RecordKind.REVISION:
                 return self._revise(work, record.offset, msgspec.json.decode(record.body, type=_Revision))
             if record.kind is RecordKind.ACT:
@@ -217,7 +273,7 @@ class PartitionSteps:
         """Fire what is due at t. Where that is more than one commit should hold, what came before the tick is written
         first, then some of the customers at a time, the tick itself last."""
         due = self.store.due_before(t, TICK_CUSTOMERS + 1 + len(work.due))
-        stored = [customer for customer in due if customer not in work.due]
+        stored = [(tenant, customer) for tenant, customer, _ in due if (tenant, customer) not in work.due]
         too_many = len(stored) > TICK_CUSTOMERS
         if too_many and work.due:
             return offset
@@ -226,16 +282,7 @@ class PartitionSteps:
         moved = [customer for customer, due in work.due.items() if due is not None and due <= t]
         self._load(work, set(stored))
         for customer in sorted({*stored, *moved}):
-            held = work.held.get(customer)
-            if held is None:  # until `rebuild` it is due no more, or it would be in the way of the others for ever
-                work.due[customer] = None
-                self.dropped.append(Dropped(offset, f"{UNREADABLE}: a customer that was due"))
-                continue
-            meta = work.meta
-            happened = advance(held.record, t, self.rules, fired_until=meta.fired_until, revised=meta.revised)
-            if happened is not None:
-                self._touched(work, held, offset, happened)
-            work.due[customer] = next_due(held.record, self.rules, t if happened is None else held.record.clock)
+            self._fire(work, customer, offset, t, work.meta.fired_until)
         if too_many:
             return offset
         work.meta.fired_until, work.meta.revised = work.meta.last_tick, False

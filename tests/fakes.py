@@ -47,9 +47,9 @@ class MemoryStore:
     def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
         return {customer: self.records[customer] for customer in customers if customer in self.records}
 
-    def due_before(self, t: int, limit: int) -> list[tuple[str, str]]:
+    def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
         waiting = sorted((due, *customer) for customer, due in self.due.items() if due is not None and due <= t)
-        return [(tenant, customer) for _, tenant, customer in waiting[:limit]]
+        return [(tenant, customer, due) for due, tenant, customer in waiting[:limit]]
 
     def commit(self, commit: Commit) -> None:
         if commit.everybody_due:

@@ -93,10 +93,10 @@ def test_customers_with_one_hash_keep_their_own_records(directory, reader):
     assert store.load(everybody) == {("t", "a"): b"a2", ("t", "b"): b"b", ("t", "c"): b"c"}
     assert store.load([("t", "c")]) == {("t", "c"): b"c"}
     assert [reader.get("t", name) for name in "abcd"] == [b"a2", b"b", b"c", None]
-    assert store.due_before(5, 9) == [("t", "b")]
+    assert store.due_before(5, 9) == [("t", "b", 5)]
     write(store, {"c": b"c2", "b": b"b2"}, {"c": 3})
     assert [reader.get("t", name) for name in "abcd"] == [b"a2", b"b2", b"c2", None]
-    assert store.due_before(5, 9) == [("t", "c")]
+    assert store.due_before(5, 9) == [("t", "c", 3)]
     store.close()
     reader.close()
 
@@ -118,8 +118,8 @@ def test_due_customers_are_exact_and_in_order(tmp_path_factory, changes, t, coll
         write(store, {customer: b"x"}, {customer: due})
         expected[customer] = due
     due = sorted((when, name) for name, when in expected.items() if when is not None and when <= t)
-    assert store.due_before(t, 100) == [("t", name) for _, name in due]
-    assert store.due_before(t, 2) == [("t", name) for _, name in due][:2]
+    assert store.due_before(t, 100) == [("t", name, when) for when, name in due]
+    assert store.due_before(t, 2) == [("t", name, when) for when, name in due][:2]
     store.close()
 
 
@@ -176,7 +176,7 @@ def test_an_error_at_any_point_of_a_commit_leaves_nothing_of_it(directory, reade
     with pytest.raises(Stop):
         store.commit(commit)
     assert store.load([("t", "a"), ("t", "b")]) == {("t", "a"): b"1"}
-    assert store.due_before(5, 9) == [("t", "a")]
+    assert store.due_before(5, 9) == [("t", "a", 5)]
     assert (store.meta().next_offset, reader.effects("t", "c", None, 9), reader.obligation("t", "o")) == (1, [], None)
     armed.clear()
     store.commit(commit)
@@ -260,7 +260,7 @@ def test_a_due_time_alone_is_set_where_the_record_cannot_be_read_wherever_it_lie
     store = RecordStore.open_for_writing(directory, 0, key_of=same_key)
     write(store, dict.fromkeys("abc", b"x"), dict.fromkeys("abc", 5))
     store.commit(Commit(due=[("t", "b", None), ("t", "c", 9)], next_offset=2))
-    assert store.due_before(9, 10) == [("t", "a"), ("t", "c")]
+    assert store.due_before(9, 10) == [("t", "a", 5), ("t", "c", 9)]
     assert store.load([("t", "b")]) == {("t", "b"): b"x"}
     store.close()
 
@@ -269,7 +269,7 @@ def test_even_a_row_whose_names_were_damaged_stops_being_due(directory, store):
     write(store, {"a": b"x"}, {"a": 5})
     with closing(apsw.Connection(str(directory.records_path(0)))) as connection:
         connection.execute("UPDATE records SET customer = 'q'")
-    assert store.due_before(9, 10) == [("t", "q")]
+    assert store.due_before(9, 10) == [("t", "q", 5)]
     store.commit(Commit(due=[("t", "q", None)], next_offset=2))
     assert store.due_before(9, 10) == []
 
