@@ -191,7 +191,10 @@ def keep_latest(times: dict[str, int], kept: int) -> int:
 
 def find_problem(state: State, category: str, product: str) -> Problem | None:
     """The problem of a category and product, if it was reported."""
-    return next((known for known in state.problems if known.product == product and known.category == category), None)
+    for known in state.problems:
+        if known.product == product and known.category == category:
+            return known
+    return None
 
 
 def problem_key(problem: Problem) -> int:
@@ -221,9 +224,11 @@ def recurrences(state: State, case: Case) -> int:
     At most 8: the latest reports are kept. "More than three recurrences" is the fifth report.
     """
     problem = find_problem(state, case.category, case.product)
-    if problem is None or not case.reported_at:
+    if problem is None or not case.reported_at or len(problem.reports) <= 2:  # its own report alone
         return 0
     since = max(case.reported_at - RECURRENCE_WINDOW, state.replaced.get(case.product, 0))
+    if problem.reports[-2] <= since:
+        return 0
     own = zlib.crc32(case.case.encode())
     return sum(since < t < case.reported_at and name != own for t, name in reports(problem))
 
@@ -235,6 +240,8 @@ def missed_eta(case: Case, t: int) -> bool:
 
 def relapse_products(state: State, t: int) -> list[str]:
     """Products at risk of relapse: three or more cases of one problem in 60 days, all resolved, not replaced since."""
+    if len(state.cases) < RELAPSE_CASES:
+        return []
     counts: dict[tuple[str, str], int] = {}
     blocked = set()
     for case in state.cases:

@@ -57,6 +57,8 @@ class Condition:
     """The same, always by the engine: the oracle of the closures."""
     slow: bool
     """Whether only the engine can say, which may take milliseconds."""
+    stages: frozenset[str] | None
+    """The stages outside of which it is certainly false; None: it may hold in any."""
 
 
 def compile_condition(source: str, features: Iterable[str] = ()) -> Condition | tuple[ConditionFault, ...]:
@@ -90,7 +92,8 @@ def _condition(source: str, program: Any, tree: Node) -> Condition:
     evaluate = by_engine if closure is None else lambda facts: bool(closure(facts.get))
     ages = expressions.age_bounds(tree)
     changing = reads.difference(expressions.FEATURE_AGES) | expressions.loose_features(tree)
-    return Condition(source, reads, changing, ages, expressions.thresholds(tree), evaluate, by_engine, slow)
+    stages = expressions.values_needed(tree, "stage.name")
+    return Condition(source, reads, changing, ages, expressions.thresholds(tree), evaluate, by_engine, slow, stages)
 
 
 def _engine_evaluation(program: Any, names: tuple[str, ...]) -> Callable[[FactSource], bool | None]:

@@ -65,12 +65,21 @@ def new_record(tenant: str, customer: str, t: int) -> Record:
 
 
 def receive(
-    record: Record, signal: StoredSignal, data: Data | None, last_tick: int, rules: Rules, *, fired_until: int = 0
+    record: Record,
+    signal: StoredSignal,
+    data: Data | None,
+    last_tick: int,
+    rules: Rules,
+    *,
+    fired_until: int = 0,
+    due: int | None = 0,
 ) -> Received:
-    """Fire what was due before the signal, then fold it. `last_tick` is the partition's, `fired_until` as in
+    """Fire what was due before the signal, then fold it. `due` is `next_due` of the record as it is, if known: before
+    it there is nothing to fire (0: it is not known). `last_tick` is the partition's, `fired_until` as in
     `advance`."""
     clock = max(record.clock, last_tick, signal.time)
-    happened = _fire(record, clock, rules, fired_until) if record.clock else []
+    is_due = record.clock > 0 and due is not None and due <= clock
+    happened = _fire(record, clock, rules, fired_until) if is_due else []
     late = signal.time < clock or isinstance(getattr(data, "eta", None), str)
     known = frozenset(_deadlines(record, rules) if record.clock else ()) if late else None
     news = fold(record.state, signal, data, clock)

@@ -208,6 +208,34 @@ def _enumeration(node: Node) -> tuple[str, ...]:
     return CASE_ENUMS.get(str(node.value), ()) if node.kind == "field" else ()
 
 
+def values_needed(node: Node, fact: str) -> frozenset[str] | None:
+    """The values of an enumerated fact outside of which a condition is certainly false; None where it may hold with
+    any."""
+    if node.kind != "call":
+        return None
+    match node.value:
+        case "_&&_":
+            sides = [side for side in (values_needed(child, fact) for child in node.children) if side is not None]
+            return frozenset.intersection(*sides) if sides else None
+        case "_||_":
+            left, right = (values_needed(child, fact) for child in node.children)
+            return None if left is None or right is None else left | right
+        case "_==_" | "_!=_" | "@in":
+            return _values_compared(node, fact)
+    return None
+
+
+def _values_compared(node: Node, fact: str) -> frozenset[str] | None:
+    one, other = node.children
+    if other.kind == "name" and node.value != "@in":
+        one, other = other, one
+    literals = other.children if other.kind == "list" else (other,)
+    if (one.kind, one.value) != ("name", fact) or any(literal.kind != "const" for literal in literals):
+        return None
+    values = frozenset(str(literal.value) for literal in literals)
+    return frozenset(BY_NAME[fact].values) - values if node.value == "_!=_" else values
+
+
 def needs_engine(name: str) -> bool:
     """Whether a name is no scalar fact."""
     return name not in BY_NAME and not name.startswith(FEATURE_PREFIX)

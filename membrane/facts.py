@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from membrane import cases as c
@@ -64,6 +63,9 @@ class RecordFacts:
         self.narrow = narrow
         self.forecast = forecast
         self.state = record.state if record else _EMPTY
+        self._open_cases: list[Case] | None = None
+        self._relapsing: list[str] | None = None
+        self._features: list[float] | None = None
 
     def get(self, name: str) -> Value:
         """The value at t; the dictionary's `unknown` where there is none."""
@@ -115,39 +117,51 @@ class RecordFacts:
             for case in self.open_cases
         ]
 
-    @cached_property
+    @property
     def open_cases(self) -> list[Case]:
         """The open cases, of the narrowed entity only."""
-        found = [case for case in self.state.cases if case.open]
+        found = self._open_cases
+        if found is None:
+            found = self._open_cases = [case for case in self.state.cases if case.open and self._shows(case)]
+        return found
+
+    def _shows(self, case: Case) -> bool:
         if self.narrow is None:
-            return found
+            return True
         scope, entity = self.narrow
         if scope == "case":
-            return [case for case in found if case.case == entity]
+            return case.case == entity
         if scope == "problem":
             category, product, _ = entity.split("\x1f")
-            return [case for case in found if (case.category, case.product) == (category, product)]
-        return [case for case in found if case.product == entity] if scope == "product" else found
+            return (case.category, case.product) == (category, product)
+        return scope != "product" or case.product == entity
 
-    @cached_property
+    @property
     def relapsing(self) -> list[str]:
         """Products at risk of relapse."""
-        found = c.relapse_products(self.state, self.t)
-        return [p for p in found if p == self.narrow[1]] if self.narrow and self.narrow[0] == "product" else found
+        if self._relapsing is None:
+            found = c.relapse_products(self.state, self.t)
+            only = self.narrow[1] if self.narrow and self.narrow[0] == "product" else None
+            self._relapsing = [product for product in found if only in (None, product)]
+        return self._relapsing
 
-    @cached_property
+    @property
     def low_scores(self) -> list[str]:
         """Surveys with a bad answer of the last 30 days and no service contact since."""
-        found = [
+        only = self.narrow[1] if self.narrow and self.narrow[0] == "survey" else None
+        return [
             low.survey
             for low in self.state.low_scores
-            if self.t - LOW_SCORES_FOR < low.at <= self.t and low.at > self.state.service_contact_at
+            if self.t - LOW_SCORES_FOR < low.at <= self.t
+            and low.at > self.state.service_contact_at
+            and only in (None, low.survey)
         ]
-        return [s for s in found if s == self.narrow[1]] if self.narrow and self.narrow[0] == "survey" else found
 
-    @cached_property
+    @property
     def _row(self) -> list[float]:
-        return features(self.state, self.t)
+        if self._features is None:
+            self._features = features(self.state, self.t)
+        return self._features
 
 
 Read = Callable[[RecordFacts], Value]

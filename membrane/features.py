@@ -102,7 +102,10 @@ class Age:
 
     def __call__(self, r: Reading) -> float:
         at = self.anchor(r.state)
-        return min(max(r.t - at, 0) / self.unit_ms, self.cap) if at else self.unknown
+        if not at:
+            return self.unknown
+        age = (r.t - at) / self.unit_ms if r.t > at else 0.0
+        return min(self.cap, age)
 
 
 def _score(read: Callable[[State], tuple[int, int] | None], neutral: float) -> Derive:
@@ -148,6 +151,8 @@ def open_cases(state: State) -> list[Case]:
 def usage_ratio(state: State, t: int) -> float | None:
     """The lowest, over metrics, of mean value in 7 d over mean value in 30 d; None where no metric has one value in
     7 d and two in 30 d (or their mean is not positive)."""
+    if not state.metrics:
+        return None
     today = t // DAY
     ratios = []
     for metric in state.metrics:
@@ -228,6 +233,8 @@ _ORDER_VALUE: Final = _WIDTH + 1
 _TONE: Final = {
     window: (_WIDTH + 2 + 2 * index, _WIDTH + 3 + 2 * index) for index, window in enumerate(("24h", "7d", "30d"))
 }
+_TONE_SUMS: Final = tuple((window, total, count) for window, (total, count) in _TONE.items())
+_DERIVE: Final = tuple(derive for _, derive in DERIVED)
 _BLANK: Final = [0] * (_WIDTH + 8)
 
 
@@ -247,16 +254,17 @@ _SLOTS: Final = {window: _slots(window) for window in WINDOWS}
 
 
 def features(state: State, t: int) -> list[float]:
-    """The row at t, in the order of REGISTRY: floats, finite."""
+    """The row at t, in the order of REGISTRY: finite numbers (sums are whole ones)."""
     sums = _BLANK.copy()
-    _window(state.tiles_5m, t, "1h", sums)
-    _window(state.tiles_1h, t, "24h", sums)
-    _window(state.tiles_1d, t, "7d", sums)
-    _window(state.tiles_1d, t, "30d", sums)
-    row = [float(number) for number in sums[:_FIRST_DERIVED]]
-    tone = {window: (sums[total], sums[count]) for window, (total, count) in _TONE.items()}
+    if state.tiles_5m:
+        _window(state.tiles_5m, t, "1h", sums)
+    if state.tiles_1h:
+        _window(state.tiles_1h, t, "24h", sums)
+    _week_and_month(state.tiles_1d, t, sums)
+    row: list[float] = [*sums[:_FIRST_DERIVED]]
+    tone = {window: (sums[total], sums[count]) for window, total, count in _TONE_SUMS}
     reading = Reading(state, t, tone, [*row, float(sums[_ORDER_VALUE])], open_cases(state))
-    row.extend([derive(reading) for _, derive in DERIVED])
+    row.extend([derive(reading) for derive in _DERIVE])
     return row
 
 
@@ -269,6 +277,19 @@ def _window(tiles: Tiles, t: int, window: str, sums: list[int]) -> None:
         if first < tile <= last:
             for measure, amount in amounts.items():
                 sums[slots[measure]] += amount
+
+
+def _week_and_month(tiles: Tiles, t: int, sums: list[int]) -> None:
+    """Both windows of days in one pass."""
+    last = t // DAY
+    week, month = _SLOTS["7d"], _SLOTS["30d"]
+    for tile, amounts in tiles.items():
+        if last - 30 < tile <= last:
+            in_week = tile > last - 7
+            for measure, amount in amounts.items():
+                sums[month[measure]] += amount
+                if in_week:
+                    sums[week[measure]] += amount
 
 
 def fingerprint() -> str:

@@ -17,6 +17,7 @@ from membrane.ledger import make_room, may_be_paid, obligation_id, openings, was
 from membrane.principles import Principle, PrincipleSet, Promise
 from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record
 from membrane.settings import TenantSettings
+from membrane.vocabulary import STAGES
 
 _DUE_ANYWAY: Final = frozenset({"stage.name", "risk.relapse", "case.eta_missed"})
 _NARROWED: Final = frozenset({"case", "problem", "product", "survey"})
@@ -38,7 +39,7 @@ def required(
     facts = RecordFacts(record, t, settings)
     opened: list[Obligation] = []
     unopened = 0
-    for rule in principles.requires:
+    for rule in principles.requires_in(STAGES[record.tracker.stage])[0]:
         promise = rule.promise
         if promise is None or not rule.matches(facts):
             continue
@@ -95,10 +96,11 @@ def due_moments(record: Record, principles: PrincipleSet) -> Iterator[int]:
 
 
 def require_moments(principles: PrincipleSet, facts: FactSource) -> Iterator[int]:
-    """The moments at which time may change conditions of `require` principles: those of ages, past or to come, and the
-    next of each other fact, but of those that `membrane.due` has moments for."""
-    yield from principles.require_timing.age_moments(facts)
-    for name in principles.require_timing.changing:
+    """The moments at which time may change conditions of `require` principles that may hold in the present stage: those
+    of ages, past or to come, and the next of each other fact, but of those that `membrane.due` has moments for."""
+    timing = principles.requires_in(str(facts.get("stage.name")))[1]
+    yield from timing.age_moments(facts)
+    for name in timing.changing:
         if name not in _DUE_ANYWAY and (moment := facts.next_change(name)) is not None:
             yield moment
 

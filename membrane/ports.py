@@ -129,7 +129,8 @@ class StateStore(Protocol):
 
     def meta(self) -> PartitionMeta: ...
 
-    def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]: ...
+    def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bytes, int | None]]:
+        """Those of the customers that have a record: its bytes, and the next due time (0: it may be any time)."""
 
     def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
         """Customers whose next due time is <= t, and that time, by (due time, tenant, customer)."""

@@ -87,6 +87,10 @@ class Principle:
             return self.promise is not None and self.promise.kind not in MONEY_KINDS
         return self.effect is not Effect.MODIFY
 
+    def may_hold_in(self, stage: str) -> bool:
+        """Whether the condition may hold in a stage; where not, it need not be evaluated."""
+        return self.condition.stages is None or stage in self.condition.stages
+
     def matches(self, facts: FactSource) -> bool:
         """Whether the condition holds for these facts, or fails where failing counts as holding."""
         found = self.condition.evaluate(facts)
@@ -187,21 +191,27 @@ class PrincipleSet:
     caps: tuple[Cap, ...]
     quiet_hours: tuple[QuietHours, ...]
     _by_slot: dict[Slot, Etiquette] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_stage: dict[str, tuple[tuple[Principle, ...], Timing]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def name(self) -> str:
         """Revision and digest, as answers name it: `2026-11-22.1+1a2b3c4d`."""
         return f"{self.revision}+{self.digest[:8]}"
 
+    def requires_in(self, stage: str) -> tuple[tuple[Principle, ...], Timing]:
+        """The principles that may make something owed in a stage, and how time alone may change what they say."""
+        found = self._by_stage.get(stage)
+        if found is None:
+            rules = tuple(one for one in self.requires if one.may_hold_in(stage))
+            found = self._by_stage[stage] = (rules, timing_of(rules))
+        return found
+
     @cached_property
     def requires(self) -> tuple[Principle, ...]:
         """The principles that make something owed."""
         return tuple(one for one in self.principles if one.effect is Effect.REQUIRE)
-
-    @cached_property
-    def require_timing(self) -> Timing:
-        """How time alone may change what is owed."""
-        return timing_of(self.requires)
 
     def etiquette(self, slot: Slot) -> Etiquette:
         """What applies to a slot. Kept once found: there are only as many as the vocabulary has."""

@@ -14,7 +14,7 @@ from typing import Final
 from membrane.cases import missed_eta, recurrences, relapse_products
 from membrane.features import usage_ratio
 from membrane.record import Case, State, Tracker
-from membrane.tiles import total
+from membrane.tiles import MEASURE
 from membrane.times import DAY, HOUR
 from membrane.vocabulary import NO_EVIDENCE_CODES, RESOLUTION_CODES, STAGES, Lifecycle, Stage
 
@@ -34,6 +34,8 @@ USAGE_LOW, USAGE_HIGH = 0.5, 1.15
 TONE_LOW, TONE_HIGH = -0.3, 0.4
 NPS_LOW, NPS_HIGH = 600, 900  # in 1e-2
 NO_EVIDENCE: Final = frozenset(RESOLUTION_CODES.index(code) for code in NO_EVIDENCE_CODES)
+
+_TONE_SUM, _TONE_COUNT = MEASURE["tone_sum"], MEASURE["tone_count"]
 
 CRISIS: Final = STAGES.index(Stage.CRISIS)
 RECOVERING: Final = STAGES.index(Stage.RECOVERING)
@@ -92,13 +94,15 @@ def crisis_drivers(state: State, tracker: Tracker, t: int) -> tuple[tuple[str, f
     comes too late: after 30 days, or after a later good word."""
     drivers: list[tuple[str, float]] = []
     open_cases = [case for case in state.cases if case.open]
-    if any(case.severity == 1 for case in open_cases):
-        drivers.append(("open_case_severity", 4.0))
-    reported = max((recurrences(state, case) for case in open_cases), default=0)
-    if reported >= CRISIS_RECURRENCES:
-        drivers.append(("recurrences_30d", float(reported)))
-    if _angry(state, tracker, t) and any(case.severity <= 2 for case in open_cases):
-        drivers.append(("negative_messages_24h", 2.0))
+    if open_cases:
+        worst = min(case.severity for case in open_cases)
+        if worst == 1:
+            drivers.append(("open_case_severity", 4.0))
+        reported = max(recurrences(state, case) for case in open_cases)
+        if reported >= CRISIS_RECURRENCES:
+            drivers.append(("recurrences_30d", float(reported)))
+        if worst <= 2 and _angry(state, tracker, t):
+            drivers.append(("negative_messages_24h", 2.0))
     if tracker.stage != CRISIS:
         since = max(tracker.left_crisis_at, t - WORD_COUNTS_FOR)
         if state.escalated_at > since and state.escalated_at >= _good_word_at(state):
@@ -190,8 +194,12 @@ def _strained(state: State, t: int, waiting: Collection[int]) -> list[tuple[str,
 
 def week_tone(state: State, t: int) -> tuple[float, int]:
     """The mean tone of the messages of 7 days, and how many there were."""
-    count = total(state, t, "7d", "tone_count")
-    return (total(state, t, "7d", "tone_sum") / count / 10_000 if count else 0.0), count
+    last, tone, count = t // DAY, 0, 0
+    for day, sums in state.tiles_1d.items():
+        if _TONE_COUNT in sums and last - 7 < day <= last:
+            tone += sums[_TONE_SUM]
+            count += sums[_TONE_COUNT]
+    return (tone / count / 10_000 if count else 0.0), count
 
 
 def _at_risk(state: State, t: int, churn: float) -> list[tuple[str, float]]:

@@ -91,8 +91,8 @@ def estimate(tracker: Tracker, score: Score, t: int) -> None:
         return
     prior = _carried(tracker, t)
     weights = [math.sqrt(p * q) for p, q in zip(prior, score.probabilities, strict=True)]
-    whole = sum(weights)
-    tracker.probabilities = [round(weight / whole * MILLION) for weight in weights]
+    share = MILLION / sum(weights)
+    tracker.probabilities = [round(weight * share) for weight in weights]
     tracker.estimated_at = max(t, tracker.estimated_at)
     tracker.churn = round(score.churn * MILLION) if score.churn >= 0 else -1
     tracker.drivers = [(name, round(value * 10_000)) for name, value in score.drivers]
@@ -101,9 +101,12 @@ def estimate(tracker: Tracker, score: Score, t: int) -> None:
 def _carried(tracker: Tracker, t: int) -> list[float]:
     if not tracker.probabilities:
         return list(STATIONARY)
-    kept = math.exp(-max(t - tracker.estimated_at, 0) / DWELL)
-    last = [max(number, 1) / MILLION for number in tracker.probabilities]
-    return [kept * p + (1 - kept) * rest for p, rest in zip(last, STATIONARY, strict=True)]
+    kept = math.exp((tracker.estimated_at - t) / DWELL) if t > tracker.estimated_at else 1.0
+    new = 1 - kept
+    return [
+        kept * (number or 1) / MILLION + new * rest
+        for number, rest in zip(tracker.probabilities, STATIONARY, strict=True)
+    ]
 
 
 def evaluate(

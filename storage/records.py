@@ -25,7 +25,7 @@ _CACHE_KIB: Final = 32_768
 _BUSY_MS: Final = 10_000
 
 _ADVANCE: Final = "UPDATE store SET next_offset = ?, meta = ? WHERE epoch = ? RETURNING 1"
-_LOAD: Final = "SELECT key, tenant, customer, body FROM records WHERE key IN (SELECT value FROM carray(?))"
+_LOAD: Final = "SELECT key, tenant, customer, body, due FROM records WHERE key IN (SELECT value FROM carray(?))"
 _WRITE: Final = """
 INSERT INTO records(key, tenant, customer, due, body) VALUES(?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET due = excluded.due, body = excluded.body
@@ -107,16 +107,17 @@ class RecordStore:
         with self._errors():
             return PartitionMeta(*select(self._writer, "SELECT next_offset, meta FROM store")[0])
 
-    def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
-        """The records of those of the customers (tenant, customer) that have one, bytes as they are."""
+    def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bytes, int | None]]:
+        """The records of those of the customers (tenant, customer) that have one, bytes as they are, each with its next
+        due time (0 where it lies elsewhere than at its hash: it may be due at any time)."""
         names = set(customers)
         homes = {self._key_of(*name): name for name in names}
-        found: dict[tuple[str, str], bytes] = {}
+        found: dict[tuple[str, str], tuple[bytes, int | None]] = {}
         with self._errors():
             rows = select(self._writer, _LOAD, (apsw.carray(array("q", sorted(homes))),)) if homes else []
-            for key, tenant, customer, body in rows:
+            for key, tenant, customer, body, due in rows:
                 if homes[key] == (tenant, customer) and isinstance(body, bytes):
-                    found[tenant, customer] = body
+                    found[tenant, customer] = body, due
             if len(found) < len(rows) or len(homes) < len(names):
                 self._load_displaced(names - found.keys(), found)
         return found
@@ -163,12 +164,14 @@ class RecordStore:
         with self._errors(), transaction(self._writer):
             self._writer.execute("UPDATE effects SET delivered = 1 WHERE delivered = 0")
 
-    def _load_displaced(self, names: Iterable[tuple[str, str]], found: dict[tuple[str, str], bytes]) -> None:
+    def _load_displaced(
+        self, names: Iterable[tuple[str, str]], found: dict[tuple[str, str], tuple[bytes, int | None]]
+    ) -> None:
         """The rare rest of `load`: customers whose key holds somebody else, or bytes that are none."""
         for tenant, customer in names:
             body = find(self._writer, tenant, customer, self._key_of)[1]
             if body is not None:
-                found[tenant, customer] = body
+                found[tenant, customer] = body, 0
 
     def _write_records(self, commit: Commit) -> None:
         due = {(tenant, customer): t for tenant, customer, t in commit.due}

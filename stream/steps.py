@@ -75,6 +75,7 @@ class _Held:
     stage: int = -1
     lifecycle: int = -1
     written: bytes = b""
+    due: int | None = 0
     changed: bool = False
 
 
@@ -224,8 +225,15 @@ class PartitionSteps:
                 self.dropped.append(Dropped(entry.offset, entry.fault or UNREADABLE))
                 continue
             held = self._held(work, entry.customer, entry.signal.time)
-            last_tick, fired_until = passing.clocks[ticks], passing.fired[ticks]
-            folded = receive(held.record, entry.signal, entry.data, last_tick, self.rules, fired_until=fired_until)
+            folded = receive(
+                held.record,
+                entry.signal,
+                entry.data,
+                passing.clocks[ticks],
+                self.rules,
+                fired_until=passing.fired[ticks],
+                due=work.due.get(entry.customer, held.due),
+            )
             received.append((entry.offset, held, folded))
         news = [(offset, held.record) for offset, held, folded in received if folded.news]
         scored = infer(self.scorer, [features(record.state, record.clock) for _, record in news])
@@ -347,13 +355,13 @@ class PartitionSteps:
 
     def _load(self, work: _Work, customers: Iterable[Customer]) -> None:
         missing = [customer for customer in customers if customer not in work.held]
-        for customer, body in self.store.load(missing).items():
+        for customer, (body, due) in self.store.load(missing).items():
             try:
                 record = decode(body)
             except RecordUnreadable:  # its signals are dropped and counted until `rebuild`; the rest goes on
                 work.unreadable.add(customer)
                 continue
-            work.held[customer] = _Held(record, record.tracker.stage, record.tracker.lifecycle, body)
+            work.held[customer] = _Held(record, record.tracker.stage, record.tracker.lifecycle, body, due)
 
     def _held(self, work: _Work, customer: Customer, t: int) -> _Held:
         held = work.held.get(customer)
@@ -409,6 +417,8 @@ def _count(meta: Meta, held: _Held) -> None:
         (meta.stages, STAGES, held.stage, tracker.stage),
         (meta.lifecycles, LIFECYCLES, held.lifecycle, tracker.lifecycle),
     ):
+        if before == after:
+            continue
         customers = Counter(counts.get(tenant, {}))
         customers[names[after]] += 1
         if before >= 0:

@@ -44,8 +44,8 @@ class MemoryStore:
     def meta(self) -> PartitionMeta:
         return PartitionMeta(self.next_offset, self.body)
 
-    def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
-        return {customer: self.records[customer] for customer in customers if customer in self.records}
+    def load(self, customers: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[bytes, int | None]]:
+        return {one: (self.records[one], self.due.get(one)) for one in customers if one in self.records}
 
     def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
         waiting = sorted((due, *customer) for customer, due in self.due.items() if due is not None and due <= t)

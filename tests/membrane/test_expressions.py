@@ -1,13 +1,15 @@
 """What the tree of a condition says without an engine."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from membrane.conditions import Condition, compile_condition
 from membrane.expressions import AgeBound, Threshold
 from membrane.features import AGES, FEATURE_NAMES
+from membrane.given import Given
 from membrane.times import DAY, HOUR, MINUTE
+from membrane.vocabulary import STAGES
 
 
 def compiled(text):
@@ -125,3 +127,42 @@ def test_ages_have_no_thresholds():
 def test_what_cannot_fail_is_evaluated_without_the_engine(text, closed):
     found = compiled(text)
     assert (found.evaluate is not found.by_engine) is closed
+
+
+@pytest.mark.parametrize(
+    ("text", "stages"),
+    [
+        ('stage.name == "crisis"', {"crisis"}),
+        ('"crisis" == stage.name && case.open > 0', {"crisis"}),
+        ('stage.name in ["strained", "crisis"] && stage.name != "crisis"', {"strained"}),
+        ('stage.name == "crisis" || stage.name == "steady" && case.open > 0', {"crisis", "steady"}),
+        ('stage.name == "crisis" || case.open > 0', None),
+        ('!(stage.name == "crisis")', None),
+        ('stage.name == "crisis" ? true : false', None),
+        ("case.open > 0", None),
+    ],
+)
+def test_a_condition_names_the_stages_outside_of_which_it_cannot_hold(text, stages):
+    assert compiled(text).stages == (None if stages is None else frozenset(stages))
+
+
+STAGE_TERMS = st.sampled_from(
+    [f'stage.name == "{stage}"' for stage in STAGES]
+    + [f'stage.name != "{stage}"' for stage in STAGES]
+    + ['stage.name in ["crisis", "strained"]', "case.open > 0", "profile.vulnerable", "!risk.relapse"]
+)
+STAGE_CONDITIONS = st.recursive(
+    STAGE_TERMS,
+    lambda inner: st.tuples(inner, st.sampled_from(["&&", "||"]), inner).map("({0[0]} {0[1]} {0[2]})".format),
+)
+
+
+@given(STAGE_CONDITIONS, st.integers(0, 1), st.booleans(), st.booleans())
+@settings(max_examples=200)
+def test_in_any_other_stage_the_engine_says_no(text, cases, vulnerable, relapse):
+    condition = compiled(text)
+    for stage in STAGES:
+        given_facts = {"stage.name": str(stage), "case.open": cases}
+        given_facts |= {"profile.vulnerable": vulnerable, "risk.relapse": relapse}
+        if condition.stages is not None and stage not in condition.stages:
+            assert condition.by_engine(Given(given_facts)) is False

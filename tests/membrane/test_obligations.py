@@ -271,12 +271,18 @@ def test_moments_are_due_times_next_periods_and_windows_that_make_room():
 
 
 def test_ages_in_conditions_give_moments():
-    facts = FakeFacts(NOON, {}, anchors={"stage.age": NOON - HOUR})
+    facts = FakeFacts(NOON, {"stage.name": "crisis"}, anchors={"stage.age": NOON - HOUR})
     assert list(require_moments(PACK, facts)) == [NOON - HOUR + 72 * HOUR + 1]
 
 
+def test_in_a_stage_in_which_a_condition_cannot_hold_its_ages_give_no_moments():
+    facts = FakeFacts(NOON, {"stage.name": "steady"}, anchors={"stage.age": NOON - HOUR})
+    assert list(require_moments(PACK, facts)) == []
+
+
 def test_facts_that_change_by_time_give_moments_except_those_that_are_due_anyway():
-    facts = FakeFacts(NOON, {}, moments={"stage.name": [NOON + 1], "contact.complaints_90d": [NOON, NOON + 5]})
+    moments = {"stage.name": [NOON + 1], "contact.complaints_90d": [NOON, NOON + 5]}
+    facts = FakeFacts(NOON, {"stage.name": "steady"}, moments=moments)
     assert list(require_moments(PACK, facts)) == []
     principles = rule(when='contact.complaints_90d == 0 && stage.name == "steady"', once_per="episode")
     assert list(require_moments(principles, facts)) == [NOON + 5]
