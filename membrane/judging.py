@@ -103,7 +103,10 @@ class Judge:
         ]
 
     def _matching(self, principles: Iterable[Principle], facts: FactSource) -> Iterator[Principle]:
+        stage = str(facts.get(STAGE))
         for one in principles:
+            if not one.may_hold_in(stage):
+                continue
             if one.condition.slow:
                 self.deadline.check()
             if one.matches(facts):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from membrane.due import deadlines, first_after, moments
 from membrane.record import Case, Metric, State, Tracker
 from membrane.signals import StoredSignal
-from membrane.stages import CRISIS, RECOVERING, STEADY, lifecycle, rule_stage
+from membrane.stages import AT_RISK, CRISIS, RECOVERING, STEADY, STRAINED, lifecycle, rule_stage
 from membrane.tiles import MEASURE
 from membrane.times import DAY, HOUR
+from membrane.tracker import named_until
 from tests.membrane.customer import Customer
 from tests.strategies import START, signals
 
@@ -53,6 +54,16 @@ def test_every_case_sets_its_own() -> None:
 
 
 # ---- all moments ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stage", [AT_RISK, STRAINED])
+def test_what_the_model_named_ends_when_it_names_it_no_more(stage: int) -> None:
+    tracker = Tracker(stage, START, probabilities=[10_000] * 6, estimated_at=START)
+    tracker.probabilities[stage] = 950_000
+    assert named_until(tracker) > START
+    assert moments(State(first_at=START), tracker) == [named_until(tracker), START + 30 * DAY]
+    tracker.stage = STEADY
+    assert moments(State(first_at=START), tracker) == [START + 30 * DAY]
 
 
 def test_a_customer_of_whom_little_is_known_only_stops_being_new() -> None:
