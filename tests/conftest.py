@@ -1,6 +1,7 @@
 """What every test shares: Hypothesis settings that do not depend on how busy the machine is, and figures of faults."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,12 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("membrane", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("membrane")
+
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # begun in the background of a shell: what tests start heeds Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start heeds Ctrl-C all the same
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
