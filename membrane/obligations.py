@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from membrane import signals as s
+from membrane.cases import RELAPSE_CASES
 from membrane.dictionary import FactSource
 from membrane.entities import entities
 from membrane.facts import RecordFacts
 from membrane.ledger import make_room, may_be_paid, obligation_id, openings, was_opened
 from membrane.principles import Principle, PrincipleSet, Promise
-from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record
+from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record, State
 from membrane.settings import TenantSettings
 from membrane.vocabulary import STAGES
 
@@ -36,10 +37,13 @@ def required(
 
     The condition is evaluated for the whole customer first, then for each case, problem, product or survey alone.
     """
+    stage = STAGES[record.tracker.stage]
+    if _is_calm(record.state) and principles.asks_nothing_of_the_calm(stage):
+        return []
     facts = RecordFacts(record, t, settings)
     opened: list[Obligation] = []
     unopened = 0
-    for rule in principles.requires_in(STAGES[record.tracker.stage])[0]:
+    for rule in principles.requires_in(stage)[0]:
         promise = rule.promise
         if promise is None or not rule.matches(facts):
             continue
@@ -103,6 +107,10 @@ def require_moments(principles: PrincipleSet, facts: FactSource) -> Iterator[int
     for name in timing.changing:
         if name not in _DUE_ANYWAY and (moment := facts.next_change(name)) is not None:
             yield moment
+
+
+def _is_calm(state: State) -> bool:
+    return not state.low_scores and len(state.cases) < RELAPSE_CASES and not any(case.open for case in state.cases)
 
 
 def _abouts(rule: Principle, promise: Promise, record: Record, settings: TenantSettings, t: int) -> Iterable[str]:

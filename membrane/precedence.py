@@ -18,8 +18,7 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict:
     >>> strongest([Verdict.ALLOW, Verdict.FORBID, Verdict.DEFER]).value
     'forbid'
     """
-    given = set(verdicts)
-    return next((verdict for verdict in STRONGEST_FIRST if verdict in given), Verdict.ALLOW)
+    return max(verdicts, key=RANK.__getitem__, default=Verdict.ALLOW)
 
 
 def weaker(verdict: Verdict, than: Verdict) -> bool:

@@ -191,6 +191,7 @@ class PrincipleSet:
     caps: tuple[Cap, ...]
     quiet_hours: tuple[QuietHours, ...]
     _by_slot: dict[Slot, Etiquette] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _calm: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
     _by_stage: dict[str, tuple[tuple[Principle, ...], Timing]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -206,6 +207,16 @@ class PrincipleSet:
         if found is None:
             rules = tuple(one for one in self.requires if one.may_hold_in(stage))
             found = self._by_stage[stage] = (rules, timing_of(rules))
+        return found
+
+    def asks_nothing_of_the_calm(self, stage: str) -> bool:
+        """Whether nothing can be owed in a stage to a customer without open cases, bad answers and enough cases for a
+        relapse: the conditions read nothing but these and the stage, and none holds without them."""
+        found = self._calm.get(stage)
+        if found is None:
+            rules, calm = self.requires_in(stage)[0], Given({STAGE_NAME: stage})
+            found = all(one.condition.reads <= _FACTS_OF_TROUBLE and not one.matches(calm) for one in rules)
+            self._calm[stage] = found
         return found
 
     @cached_property
@@ -239,6 +250,13 @@ class PrincipleSet:
             reading={name: tuple(one for one in blocking if name in one.condition.reads) for name in reads},
             needs_model=not MODEL_FACTS.isdisjoint(reads),
         )
+
+
+STAGE_NAME: Final = "stage.name"
+_FACTS_OF_TROUBLE: Final = frozenset(
+    {STAGE_NAME, "risk.relapse", "problem.recurrences", "survey.low_unanswered", "cases"}
+    | {name for name in BY_NAME if name.startswith("case.")}
+)
 
 
 def _changes_by_itself(name: str) -> bool:

@@ -54,6 +54,7 @@ class LogReader:
 
     def __init__(self, directory: DataDir) -> None:
         self.directory = directory
+        self._path = directory.log_path
         self._readers = PerThread(lambda: connect_readonly(directory.log_path))
 
     def close(self) -> None:
@@ -135,7 +136,7 @@ class LogReader:
 
     def _asking(self, question: Callable[[apsw.Connection], T]) -> T:
         try:
-            with reading(self.directory.log_path):
+            with reading(self._path):
                 return question(self._readers.get())
         except MembraneError:
             self._readers.forget()

@@ -6,11 +6,13 @@ then (RecordUnreadable or StoreUnavailable), drops its connection, and opens the
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
+from time import monotonic
 from typing import Any, Final, NoReturn
 
 import apsw
@@ -25,6 +27,8 @@ from storage.sqlite import connect_readonly, read_error, select, snapshot
 _FAILURES: Final = (apsw.Error, UnicodeDecodeError, OSError, MembraneError)
 _BUSY_MS: Final = 50
 _CACHE_KIB: Final = 4_096
+SAME_SECONDS: Final = 0.02
+"""A store that was replaced is noticed within this time; until then the old one is read."""
 _EFFECT_COLUMNS: Final = "id, offset, kind, tenant, customer, time_ms, body"
 _EFFECTS: Final = (
     f"SELECT {_EFFECT_COLUMNS} FROM effects WHERE customer_key = ? AND tenant = ? AND customer = ? AND offset < ?"
@@ -77,6 +81,7 @@ class PartitionSnapshot:
 class _Open:
     connection: apsw.Connection
     file: tuple[int, int]  # device and inode, by which a replaced store is noticed
+    seen: float  # when they were looked at last, on the monotonic clock
 
 
 class RecordReader:
@@ -86,6 +91,7 @@ class RecordReader:
         self.directory = directory
         self._key_of = key_of
         self._paths = [directory.records_path(partition) for partition in range(directory.partitions)]
+        self._names = [str(path) for path in self._paths]
         self._local = threading.local()
         self._all: list[_Open] = []
 
@@ -151,13 +157,16 @@ class RecordReader:
         raise read_error(error, self._paths[partition]) from error
 
     def _connection(self, partition: int) -> apsw.Connection:
-        status = self._paths[partition].stat()
+        held, now = self._mine().get(partition), monotonic()
+        if held is not None and now - held.seen < SAME_SECONDS:
+            return held.connection
+        status = os.stat(self._names[partition])  # noqa: PTH116 - once in many reads; a Path costs as much again
         file = (status.st_dev, status.st_ino)
-        held = self._mine().get(partition)
         if held is None or held.file != file:
             self._forget(partition)
-            held = self._mine()[partition] = _Open(self._connect(partition), file)
+            held = self._mine()[partition] = _Open(self._connect(partition), file, now)
             self._all.append(held)
+        held.seen = now
         return held.connection
 
     def _connect(self, partition: int) -> apsw.Connection:

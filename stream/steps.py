@@ -419,8 +419,11 @@ def _count(meta: Meta, held: _Held) -> None:
     ):
         if before == after:
             continue
-        customers = Counter(counts.get(tenant, {}))
-        customers[names[after]] += 1
+        customers = counts.setdefault(tenant, {})
+        customers[names[after]] = customers.get(names[after], 0) + 1
         if before >= 0:
-            customers[names[before]] -= 1
-        counts[tenant] = dict(+customers)
+            left = customers.get(names[before], 0) - 1
+            if left > 0:
+                customers[names[before]] = left
+            else:
+                customers.pop(names[before], None)

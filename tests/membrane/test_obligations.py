@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from membrane import signals as s
 from membrane.cases import problem_key
 from membrane.entities import SEPARATOR
+from membrane.facts import RecordFacts
 from membrane.ids import stable_id
 from membrane.ledger import KEPT
 from membrane.obligations import breach, due_moments, require_moments, required, settle
@@ -302,3 +303,29 @@ def test_a_record_never_owes_the_same_thing_twice_nor_more_than_its_bound(steps)
             put(record, "case.updated", clock, case=f"k-{number}", eta="2030-01-01T00:00:00Z")
     ids = [one.obligation for one in record.obligations]
     assert len(ids) == len(set(ids)) <= KEPT
+
+
+@given(st.data())
+def test_a_calm_customer_is_owed_what_the_whole_look_says(data):
+    stage = data.draw(st.sampled_from(STAGES))
+    text = data.draw(
+        st.sampled_from(
+            [
+                "case.open == 0",
+                "case.open > 0",
+                "case.worst_severity >= 9",
+                'stage.name == "steady" || case.open > 0',
+                "problem.recurrences > 3 && survey.low_unanswered == 0",
+                "!risk.relapse",
+                "profile.vulnerable",
+                "cases.exists(c, c.severity == 1)",
+            ]
+        )
+    )
+    principles = rule(when=text, every="24h")
+    record = customer(stage=stage)
+    expected = RecordFacts(record, NOON, SETTINGS)
+    [one] = principles.requires
+    assert bool(required(principles, record, SETTINGS, t=NOON, at=NOON)) is one.matches(expected)
+    if principles.asks_nothing_of_the_calm(str(stage)):
+        assert not one.matches(expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from membrane.errors import MembraneError, RecordUnreadable, StoreUnavailable
 from membrane.ports import Commit, partition_of
 from storage.directory import DataDir
-from storage.record_reader import RecordReader
+from storage.record_reader import SAME_SECONDS, RecordReader
 from storage.records import RecordStore
 
 
@@ -86,6 +87,7 @@ def test_a_missing_store_is_not_available_and_comes_back(directory, bodies, read
     path = directory.records_path(0)
     assert reader.get("t", customer) == bodies[customer]
     path.rename(path.with_name("away"))
+    time.sleep(SAME_SECONDS)
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match=r"records-0\.db: not available"):
             reader.get("t", customer)
@@ -102,6 +104,7 @@ def test_a_store_made_anew_is_noticed(directory, bodies, reader):
     customer = next(c for c in bodies if partition_of("t", c, 2) == 0)
     assert reader.get("t", customer) == bodies[customer]
     directory.remake_records(0)
+    time.sleep(SAME_SECONDS)
     assert reader.get("t", customer) is None
 
 
