@@ -1,0 +1,34 @@
+"""The bare route: the API's own server and settings, whose app reads the body and sends fixed bytes. The control of
+every figure of a decision: `python -m bench.bare PORT FILE`, FILE holding the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+
+from serving.answers import send_json
+from serving.config import ServeConfig
+from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, read_body
+from serving.run import granian_server
+
+
+async def _run(port: int, answer: bytes) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "POST":
+            await read_body(scope, receive, cap=MAX_DECISION_BYTES)
+        await send_json(send, 200, answer)
+
+    server = granian_server(app, ServeConfig(data=Path(), port=port))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)  # it holds nothing
+    await server.serve()
+
+
+if __name__ == "__main__":
+    body = Path(sys.argv[2]).read_bytes()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    asyncio.run(_run(int(sys.argv[1]), body))

@@ -1,0 +1,64 @@
+"""The report: one line a row on the terminal, tables in docs/performance.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.rows import Row
+
+
+def line(row: Row) -> str:
+    """A row for the terminal."""
+    bounds = ", ".join(f"{name} {bound}" for name, bound in (("must", row.must), ("aim", row.aim)) if bound)
+    control = f"; bare {_figure(row.control)}" if row.control is not None else ""
+    note = f"; {row.note}" if row.note else ""
+    said = f"{bounds or 'no target'}: {row.verdict}{control}; {row.n}{note}"
+    return f"{row.what}: {_figure(row.measured)} {row.unit} ({said})"
+
+
+def write(page: Path, done: dict[str, Any]) -> None:
+    """Put the tables of a full run into the page, between its marks."""
+    text = page.read_text(encoding="utf-8")
+    for name, part in (("figures", _figures(done)), ("scale", _scale(done))):
+        begin, end = f"<!-- bench: {name} -->\n", f"<!-- end of bench: {name} -->"
+        if part:
+            head, rest = text.split(begin)
+            text = head + begin + part + end + rest.split(end)[1]
+    page.write_text(text, encoding="utf-8")
+
+
+def _figures(done: dict[str, Any]) -> str:
+    machine = done["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}"
+    paces = [pace for pair in done["pace_ms"].values() for pace in pair]
+    lines = [
+        f"{done['size']['customers']:,} customers, {done['seconds']:.0f} s. {where}, Python {machine['python']};",
+        f"{versions}. A million additions in Python took {min(paces):.0f} to {max(paces):.0f} ms of CPU meanwhile:",
+        "so much did the pace of a core change.",
+        "",
+        "| what | must | aim | measured | bare route | verdict | N | note |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in done["rows"]:
+        control = _figure(row["control"]) if row["control"] is not None else ""
+        cells = [
+            row["what"], row["must"] or "", row["aim"] or "", f"{_figure(row['measured'])} {row['unit']}", control,
+            row["verdict"], row["n"], row["note"],
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _scale(done: dict[str, Any]) -> str:
+    if not done["sizes"]:
+        return ""
+    names = list(done["sizes"][0])
+    lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "| --- " * len(names) + "|"]
+    lines += ["| " + " | ".join(_figure(size[name]) for name in names) + " |" for size in done["sizes"]]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
