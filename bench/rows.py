@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from statistics import median
 from typing import Any
 
 
@@ -59,9 +57,3 @@ def below(figure: float) -> Bound:
 
 def at_least(figure: float) -> Bound:
     return Bound(">=", figure)
-
-
-def median_of(rounds: int, measure: Callable[[], float]) -> tuple[float, list[float]]:
-    """The median of some rounds, and all of them."""
-    found = [measure() for _ in range(rounds)]
-    return median(found), found

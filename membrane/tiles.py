@@ -62,15 +62,6 @@ def _add(tiles: Tiles, index: int, expired: int, amounts: tuple[tuple[int, int],
         sums[measure] = sums.get(measure, 0) + amount
 
 
-def total(state: State, t: int, window: str, measure: str) -> int:
-    """The sum of one measure over one window at t. A plain reading, for facts; features read all at once."""
-    level, count = WINDOWS[window]
-    tiles = (state.tiles_5m, state.tiles_1h, state.tiles_1d)[level]
-    last = t // LEVELS[level][0]
-    index = MEASURE[measure]
-    return sum(sums.get(index, 0) for tile, sums in tiles.items() if last - count < tile <= last)
-
-
 def next_tile_end(state: State, t: int, window: str, measures: tuple[str, ...]) -> int | None:
     """The earliest moment > t at which a tile that holds one of the measures leaves the window."""
     level, count = WINDOWS[window]

@@ -20,10 +20,10 @@ from membrane.contacts import (
 )
 from membrane.record import State
 from membrane.scope import ALL_KINDS
-from membrane.tiles import total
 from membrane.times import HOUR
 from membrane.vocabulary import CHANNEL_INDEX, DOMAIN_INDEX, OUTCOMES
 from tests.membrane.customer import Customer
+from tests.membrane.windows import total
 from tests.strategies import START
 
 SMS_MARKETING = consent_key(CHANNEL_INDEX["sms"], DOMAIN_INDEX["marketing"])

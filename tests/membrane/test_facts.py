@@ -252,6 +252,14 @@ def test_narrowed_to_one_survey_only_its_answer_is_there() -> None:
 
 # ---- the law -------------------------------------------------------------------------------------------------------
 
+
+def having_heard(stream: list[StoredSignal]) -> Customer:
+    customer = Customer()
+    for item in stream:
+        customer.hear(item)
+    return customer
+
+
 TIMED = [fact.name for fact in FACTS if fact.timed == "changes"]
 UNTIMED = [fact.name for fact in FACTS if fact.timed == "no"]
 
@@ -261,9 +269,7 @@ UNTIMED = [fact.name for fact in FACTS if fact.timed == "no"]
 def test_no_fact_changes_by_time_before_the_moment_it_names(
     stream: list[StoredSignal], wait: int, share: float
 ) -> None:
-    customer = Customer()
-    for item in stream:
-        customer.hear(item)
+    customer = having_heard(stream)
     t = customer.record.clock + wait
     view = View(customer.record, t, Rules(None))
     now = view.facts()
@@ -284,9 +290,7 @@ def test_no_fact_changes_by_time_before_the_moment_it_names(
 def test_no_feature_changes_by_time_before_the_moment_it_names(
     stream: list[StoredSignal], wait: int, share: float
 ) -> None:
-    customer = Customer()
-    for item in stream:
-        customer.hear(item)
+    customer = having_heard(stream)
     t = customer.record.clock + wait
     now = facts(customer, t)
     for name in FEATURE_NAMES:
@@ -303,9 +307,7 @@ def test_no_feature_changes_by_time_before_the_moment_it_names(
 @given(signals(max_size=20), st.integers(0, 40 * DAY))
 @settings(max_examples=60)
 def test_a_feature_that_is_an_age_grows_from_its_anchor_to_its_cap(stream: list[StoredSignal], wait: int) -> None:
-    customer = Customer()
-    for item in stream:
-        customer.hear(item)
+    customer = having_heard(stream)
     t = customer.record.clock + wait
     for name, age in AGES.items():
         fact, now = FEATURE_PREFIX + name, facts(customer, t)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from membrane.record import State
-from membrane.tiles import LEVELS, MEASURE, MEASURES, WINDOWS, add, next_tile_end, total
+from membrane.tiles import LEVELS, MEASURE, MEASURES, WINDOWS, add, next_tile_end
 from membrane.times import DAY, HOUR, MINUTE
+from tests.membrane.windows import total
 from tests.strategies import START
 
 IN, TONES, CREDITS = MEASURE["in"], MEASURE["tone_count"], MEASURE["credits"]
