@@ -8,6 +8,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
+
 from membrane.record import Contact
 from membrane.scope import Scope, all_slots, slot_of
 from membrane.vocabulary import CHANNELS, DOMAINS
@@ -26,8 +28,7 @@ class Cap:
     text: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class CapState:
+class CapState(Struct, frozen=True):
     """How a cap stands at a moment: contacts counted, whether that is all it allows (or may be, where not every contact
     of its window is still known), and when time alone makes room again (None: there is room, or never will be)."""
 

@@ -18,6 +18,7 @@ from cel_expr_python import cel
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2, message_factory
 
 from membrane import expressions
+from membrane.compiling import Compiled, compiled
 from membrane.dictionary import BY_NAME, CASE_FIELDS, FACTS, FEATURE_PREFIX, CaseFacts, FactSource, FactType, Value
 from membrane.expressions import CASES, AgeBound, Node, Threshold
 from membrane.given import Given
@@ -54,9 +55,9 @@ class Condition:
     evaluate: Callable[[FactSource], bool | None]
     """True or False for these facts; None when the engine fails, so that the caller takes the safe side."""
     by_engine: Callable[[FactSource], bool | None]
-    """The same, always by the engine: the oracle of the closures."""
-    slow: bool
-    """Whether only the engine can say, which may take milliseconds."""
+    """The same, always by the engine: the oracle of what was compiled."""
+    compiled: Compiled | None
+    """The same as a function of `FactSource.get`; None where only the engine can say, which may take milliseconds."""
     stages: frozenset[str] | None
     """The stages outside of which it is certainly false; None: it may hold in any."""
 
@@ -87,13 +88,12 @@ _SAMPLE_CASE: Final = CaseFacts("", "unknown", "", 3, "open", 0, has_eta=False, 
 def _condition(source: str, program: Any, tree: Node) -> Condition:
     reads = expressions.facts_read(tree)
     by_engine = _engine_evaluation(program, tuple(sorted(reads)))
-    closure = expressions.closure(tree)
-    slow = closure is None
-    evaluate = by_engine if closure is None else lambda facts: bool(closure(facts.get))
+    function = compiled(tree)
+    evaluate = by_engine if function is None else lambda facts: function(facts.get)
     ages = expressions.age_bounds(tree)
     changing = reads.difference(expressions.FEATURE_AGES) | expressions.loose_features(tree)
     stages = expressions.values_needed(tree, "stage.name")
-    return Condition(source, reads, changing, ages, expressions.thresholds(tree), evaluate, by_engine, slow, stages)
+    return Condition(source, reads, changing, ages, expressions.thresholds(tree), evaluate, by_engine, function, stages)
 
 
 def _engine_evaluation(program: Any, names: tuple[str, ...]) -> Callable[[FactSource], bool | None]:

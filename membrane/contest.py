@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from membrane.arbitration import group_of, winner
 from membrane.dictionary import Value
@@ -19,8 +20,7 @@ Group = tuple[int, ...]
 """Places in the request of candidates that compete; one that competes with nobody is a group of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What became of a candidate; `lost_to` is the id of the one chosen instead."""
 
     verdict: Verdict
@@ -64,7 +64,7 @@ class Contest:
     def facts(self, place: int) -> SharedFacts:
         """The facts for a candidate at the base moment, or when it would go out; now for one that was not judged."""
         sight = self.base if place in self.defaulted else self.sight(place, self.base.t)
-        return sight.facts(self.asked[place].about)
+        return sight.facts(self.asked[place])
 
     def sight(self, place: int, t: int) -> Sight:
         """How the customer looks when the candidate would go out: at t, or at its own later moment. What is owed by

@@ -47,7 +47,7 @@ def decide(
     """
     moment = _moment(request, view, t)
     base = Sight(view if moment <= view.t else view.at(moment), settings)
-    asked = [_asked(candidate, base, principles, moment) for candidate in request.candidates]
+    asked = [_asked(place, one, base, principles, moment) for place, one in enumerate(request.candidates)]
     deadline = Deadline(expired)
     judge = Judge(settings, tuple(cause for cause in degraded if cause in TABLE), deadline)
     contest = Contest(asked, base, judge, request.choose)
@@ -93,13 +93,14 @@ def _moment(request: d.DecisionRequest, view: View, t: int) -> int:
     return moment
 
 
-def _asked(candidate: d.Candidate, base: Sight, principles: PrincipleSet, moment: int) -> Asked:
+def _asked(place: int, candidate: d.Candidate, base: Sight, principles: PrincipleSet, moment: int) -> Asked:
     channel = candidate.channel if candidate.channel in CHANNEL_INDEX else "other"
     slot = slot_of(candidate.domain, candidate.kind, channel, candidate.direction)
     consent = base.view.consent(channel_index(channel), domain_index(candidate.domain))
     known_at = _ended_at(candidate, base.view.record)
     worth = score(candidate.propensity, candidate.value)
     return Asked(
+        place,
         candidate,
         Contender(candidate.id, worth, owed=fulfils(candidate, base.owed)),
         slot,

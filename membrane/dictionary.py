@@ -119,7 +119,7 @@ class FactSource(Protocol):
     @property
     def t(self) -> int: ...
 
-    def get(self, name: str) -> Value:
+    def get(self, name: str, /) -> Value:
         """The value of a fact of FACTS or of `features.<name>`; its `unknown` value when there is none."""
 
     def anchor(self, name: str) -> int | None:

@@ -1,24 +1,18 @@
-"""The checked tree of a condition, without any engine: what it reads, which moments it names, and a fast closure.
+"""The checked tree of a condition, without any engine: what it reads and which moments it names.
 
-`membrane.conditions` makes `Node`s from the engine's checked AST. A closure exists for the part of the language that
-cannot fail (names, literals, comparisons, `in` a list of literals, logic); the rest is left to the engine, which is
-also the oracle that the tests compare closures with.
+`membrane.conditions` makes `Node`s from the engine's checked AST; `membrane.compiling` makes Python of them.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from membrane.dictionary import BY_NAME, CASE_ENUMS, FEATURE_PREFIX, Value
 from membrane.features import AGES
 
-Getter = Callable[[str], Value]
-"""Reads one fact by name."""
-Closure = Callable[[Getter], Value]
 Kind = Literal["const", "duration", "name", "variable", "field", "call", "list", "loop"]
 
 FEATURE_AGES: Final = {FEATURE_PREFIX + name: age for name, age in AGES.items()}
@@ -72,14 +66,6 @@ class Threshold:
 
 
 _MIRRORED: Final = {"_<_": ">", "_<=_": ">=", "_>_": "<", "_>=_": "<=", "_==_": "==", "_!=_": "!="}
-_OPS: Final[dict[str, Callable[[Value, Value], bool]]] = {
-    "_==_": operator.eq,
-    "_!=_": operator.ne,
-    "_<_": operator.lt,
-    "_<=_": operator.le,
-    "_>_": operator.gt,
-    "_>=_": operator.ge,
-}
 
 
 def walk(node: Node) -> Iterator[Node]:
@@ -167,7 +153,7 @@ def thresholds(node: Node) -> tuple[Threshold, ...]:
     """Every comparison of a scalar fact with a literal or another fact, and of a fact with each literal of a list."""
     found: dict[Threshold, None] = {}
     for call in walk(node):
-        if call.kind == "call" and (call.value in _OPS or call.value == "@in"):
+        if call.kind == "call" and (call.value in _MIRRORED or call.value == "@in"):
             for one, other in (call.children, call.children[::-1]):
                 found.update(dict.fromkeys(_thresholds_of(one, other)))
     return tuple(found)
@@ -234,66 +220,3 @@ def _values_compared(node: Node, fact: str) -> frozenset[str] | None:
         return None
     values = frozenset(str(literal.value) for literal in literals)
     return frozenset(BY_NAME[fact].values) - values if node.value == "_!=_" else values
-
-
-def needs_engine(name: str) -> bool:
-    """Whether a name is no scalar fact."""
-    return name not in BY_NAME and not name.startswith(FEATURE_PREFIX)
-
-
-def closure(node: Node) -> Closure | None:
-    """A Python function equal to the condition, None where only the engine can say."""
-    if node.kind in {"const", "duration"}:
-        value = node.value
-        return lambda _get: value
-    if node.kind == "name" and not needs_engine(str(node.value)):
-        name = str(node.value)
-        return lambda get: get(name)
-    return _call(node) if node.kind == "call" else None
-
-
-def _call(node: Node) -> Closure | None:
-    if node.value == "@in":
-        return _membership(*node.children)
-    parts = [closure(child) for child in node.children]
-    return None if None in parts else _combined(str(node.value), [part for part in parts if part is not None], node)
-
-
-def _combined(function: str, parts: list[Closure], node: Node) -> Closure | None:
-    match function, parts:
-        case "_&&_", [left, right]:
-            return lambda get: left(get) and right(get)
-        case "_||_", [left, right]:
-            return lambda get: left(get) or right(get)
-        case "!_", [part]:
-            return lambda get: not part(get)
-        case "_?_:_", [test, yes, no]:
-            return lambda get: yes(get) if test(get) else no(get)
-        case _, [left, right] if function in _OPS:
-            return _comparison(_OPS[function], left, right, node)
-    return None
-
-
-def _comparison(op: Callable[[Value, Value], bool], left: Closure, right: Closure, node: Node) -> Closure:
-    first, second = node.children
-    if first.kind == "name" and second.kind in {"const", "duration"}:  # most comparisons: spare two calls
-        name, value = str(first.value), second.value
-        return lambda get: op(get(name), value)
-    return lambda get: op(left(get), right(get))
-
-
-def _membership(item: Node, among: Node) -> Closure | None:
-    found = closure(item)
-    literals = [child.value for child in among.children if child.kind == "const"]
-    plain = among.kind == "list" and len(literals) == len(among.children) and _one_type(literals)
-    if found is None or not plain:
-        return None
-    values = frozenset(literals)
-    return lambda get: found(get) in values
-
-
-_T = TypeVar("_T")
-
-
-def _one_type(values: list[_T]) -> bool:
-    return len({type(value) for value in values}) <= 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from membrane import cases as c
 from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Value
@@ -27,8 +28,7 @@ _FEATURE_INDEX: Final = {FEATURE_PREFIX + name: index for index, name in enumera
 _EMPTY: Final = State()
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Struct, frozen=True):
     """What a request says: its channel, the consent for its channel and domain, and when what it asks about ended."""
 
     channel: str = "other"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
+
+from msgspec import Struct
 
 from membrane.caps import Cap
 from membrane.deadline import Deadline
 from membrane.decisions import Candidate
 from membrane.defaults import default_verdict
 from membrane.dictionary import FactSource, Value
-from membrane.precedence import RANK, strongest
-from membrane.principles import Effect, Etiquette, Principle
+from membrane.precedence import place, strongest
+from membrane.principles import ByStage, Etiquette, Principle
 from membrane.quiet_hours import QuietHours, local
 from membrane.record import Obligation
 from membrane.scope import KINDS_OF, Slot
@@ -21,7 +24,6 @@ from membrane.sight import CONSENT, Asked, ChangedFacts, Sight
 from membrane.vocabulary import InteractionClass, Lifecycle, Verdict
 from membrane.wording import TEXTS
 
-_HARD: Final = {Effect.FORBID: Verdict.FORBID, Effect.DEFER: Verdict.DEFER}
 _ASKS_CONSENT: Final = frozenset({InteractionClass.PERSUASION, InteractionClass.SURVEY})
 _NEVER_SEEN: Final = frozenset({"lifecycle", CONSENT})
 _ONLY_CONSENT: Final = frozenset({CONSENT})
@@ -32,8 +34,7 @@ UNREADABLE: Final = "record_unreadable"
 """The cause that says nothing is known of the customer but consents."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """Something that speaks for a verdict. `reads` names the facts that it depends on, `shown` are
     facts of its own, `rule` is what found it."""
 
@@ -42,7 +43,7 @@ class Finding:
     id: str
     text: Mapping[str, str]
     reads: frozenset[str] = frozenset()
-    shown: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Any] = {}
     rule: Principle | Cap | QuietHours | None = None
 
 
@@ -60,12 +61,12 @@ class Judge:
         slot, etiquette = asked.slot, asked.etiquette
         if slot is None or etiquette is None:
             return [Finding(Verdict.FORBID, "default", "unknown-class", TEXTS["unknown-class"])]
-        facts = sight.facts(asked.about)
+        facts = sight.facts(asked)
         degraded = list(self._degraded(slot, etiquette, facts)) if self.causes else []
         if any(one.verdict is Verdict.ALLOW for one in degraded):
             return degraded  # care fails open: what cannot be trusted blocks nothing
         # "Cannot read" is not "no data": from a record that cannot be read nothing is concluded.
-        matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking, facts)
+        matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking_in, facts)
         found = [*self._consent(slot, facts), *matching, *degraded]
         if (etiquette.caps or etiquette.quiet_hours) and not fulfils(asked.candidate, sight.owed):
             found += _full_caps(etiquette.caps, sight)
@@ -77,39 +78,42 @@ class Judge:
 
     def changed_verdict(self, asked: Asked, sight: Sight, found: Iterable[Finding], fact: str, value: Value) -> Verdict:
         """The verdict if one fact were another, given what was found with the facts as they are."""
-        verdict = strongest(one.verdict for one in found if fact not in one.reads)
+        verdict = strongest([one.verdict for one in found if fact not in one.reads])
         slot, etiquette = asked.slot, asked.etiquette
         if slot is None or etiquette is None or verdict is Verdict.FORBID:
             return verdict
-        facts = ChangedFacts(sight.facts(asked.about), fact, value)
+        facts = ChangedFacts(sight.facts(asked), fact, value)
         verdicts: list[Verdict] = [verdict]
         if fact in _NEVER_SEEN:
             verdicts += [one.verdict for one in self._consent(slot, facts)]
         if fact == STAGE and self.causes:
             verdicts += [one.verdict for one in self._degraded(slot, etiquette, facts) if STAGE in one.reads]
         # The first that matches is the strongest: what forbids comes before what defers.
-        touched = next(self._matching(etiquette.reading.get(fact, ()), facts), None)
-        return strongest([*verdicts, _HARD[touched.effect] if touched else verdict])
+        if fact in etiquette.reading:
+            verdicts += [one.verdict for one in islice(self._matching(etiquette.reading[fact], facts), 1)]
+        return strongest(verdicts)
 
     def modifying(self, asked: Asked, sight: Sight) -> list[Principle]:
         """The principles that change the manner of what is allowed."""
-        rules = asked.etiquette.modifying if asked.etiquette else ()
-        return list(self._matching(rules, sight.facts(asked.about))) if rules else []
+        if asked.etiquette is None or not asked.etiquette.modifying:
+            return []
+        return list(self._matching(asked.etiquette.modifying_in, sight.facts(asked)))
 
-    def _blocking(self, principles: Iterable[Principle], facts: FactSource) -> list[Finding]:
+    def _blocking(self, principles: ByStage, facts: FactSource) -> list[Finding]:
         return [
-            Finding(_HARD[one.effect], "principle", one.id, one.text, one.condition.reads, rule=one)
+            Finding(one.verdict, "principle", one.id, one.text, one.condition.reads, rule=one)
             for one in self._matching(principles, facts)
         ]
 
-    def _matching(self, principles: Iterable[Principle], facts: FactSource) -> Iterator[Principle]:
-        stage = str(facts.get(STAGE))
-        for one in principles:
-            if not one.may_hold_in(stage):
-                continue
-            if one.condition.slow:
+    def _matching(self, principles: ByStage, facts: FactSource) -> Iterator[Principle]:
+        get = facts.get
+        for one in principles[str(get(STAGE))]:
+            holds = one.condition.compiled
+            if holds is None:
                 self.deadline.check()
-            if one.matches(facts):
+                if one.matches(facts):
+                    yield one
+            elif holds(get):
                 yield one
 
     def _degraded(self, slot: Slot, etiquette: Etiquette, facts: FactSource) -> Iterator[Finding]:
@@ -134,7 +138,7 @@ class Judge:
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:
     """The strongest verdict among them."""
-    return strongest(one.verdict for one in findings)
+    return strongest([one.verdict for one in findings])
 
 
 def fulfils(candidate: Candidate, owed: Iterable[Obligation]) -> bool:
@@ -147,7 +151,7 @@ def fulfils(candidate: Candidate, owed: Iterable[Obligation]) -> bool:
 
 
 def _strongest_first(finding: Finding) -> int:
-    return -RANK[finding.verdict]
+    return place(finding.verdict)
 
 
 def _full_caps(caps: Iterable[Cap], sight: Sight) -> Iterator[Finding]:

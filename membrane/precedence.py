@@ -8,8 +8,6 @@ from typing import Final
 from membrane.vocabulary import Verdict
 
 STRONGEST_FIRST: Final = (Verdict.FORBID, Verdict.DEFER, Verdict.ALLOW)
-RANK: Final = {verdict: len(STRONGEST_FIRST) - place for place, verdict in enumerate(STRONGEST_FIRST)}
-"""The higher, the stronger."""
 
 
 def strongest(verdicts: Iterable[Verdict]) -> Verdict:
@@ -18,9 +16,18 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict:
     >>> strongest([Verdict.ALLOW, Verdict.FORBID, Verdict.DEFER]).value
     'forbid'
     """
-    return max(verdicts, key=RANK.__getitem__, default=Verdict.ALLOW)
+    given = tuple(verdicts)
+    for verdict in STRONGEST_FIRST:  # no dictionary: the hash of an enumeration's member is worked out in Python
+        if verdict in given:
+            return verdict
+    return Verdict.ALLOW
 
 
 def weaker(verdict: Verdict, than: Verdict) -> bool:
     """Whether `verdict` leaves more open than `than`."""
-    return RANK[verdict] < RANK[than]
+    return place(verdict) > place(than)
+
+
+def place(verdict: Verdict) -> int:
+    """Where a verdict stands in the table: the smaller, the stronger."""
+    return STRONGEST_FIRST.index(verdict)

@@ -20,6 +20,7 @@ from membrane.expressions import CASE_AGE, AgeBound
 from membrane.given import Given
 from membrane.quiet_hours import QuietHours
 from membrane.scope import Scope, Slot
+from membrane.vocabulary import Verdict
 
 OWNERS: Final = ("marketing", "sales", "service", "billing", "legal", "insight", "operations")
 MONEY_KINDS: Final = frozenset({"free_service", "service_credit"})
@@ -80,6 +81,11 @@ class Principle:
         """How time alone may change whether it matches."""
         return timing_of((self,))
 
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What it says of a candidate when its condition holds."""
+        return {Effect.FORBID: Verdict.FORBID, Effect.DEFER: Verdict.DEFER}.get(self.effect, Verdict.ALLOW)
+
     @property
     def on_error(self) -> bool:
         """Whether it counts as matching when its condition fails: the safe side. Money and changes of manner wait."""
@@ -130,7 +136,7 @@ GUARANTEES: Final = (
 """In force for every tenant, whether or not its file repeats them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Timing:
     """How time alone may change some conditions: facts that name their own next change, ages against literals. A
     feature that is an age is among the former only where it is not just compared with literals."""
@@ -162,6 +168,16 @@ def timing_of(principles: Iterable[Principle]) -> Timing:
     return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(ages))
 
 
+ByStage = dict[str, tuple[Principle, ...]]
+"""Principles by the stage that they may hold in, each time in their order."""
+
+
+def _by_stage(principles: Iterable[Principle]) -> ByStage:
+    given = tuple(principles)
+    stages = map(str, BY_NAME[STAGE_NAME].values)
+    return {stage: tuple(one for one in given if one.may_hold_in(stage)) for stage in stages}
+
+
 @dataclass(frozen=True, slots=True)
 class Etiquette:
     """What applies to the candidates of one slot: `blocking` forbids (first) and defers, `modifying` changes the
@@ -169,13 +185,15 @@ class Etiquette:
     reads a fact that only a model gives."""
 
     blocking: tuple[Principle, ...]
+    blocking_in: ByStage
     modifying: tuple[Principle, ...]
+    modifying_in: ByStage
     caps: tuple[Cap, ...]
     quiet_hours: tuple[QuietHours, ...]
     forbidding_timing: Timing
     blocking_timing: Timing
     modifying_timing: Timing
-    reading: dict[str, tuple[Principle, ...]]
+    reading: dict[str, ByStage]
     needs_model: bool
 
 
@@ -241,13 +259,15 @@ class PrincipleSet:
         reads = {name for one in blocking for name in one.condition.reads}
         return Etiquette(
             blocking=blocking,
+            blocking_in=_by_stage(blocking),
             modifying=tuple(modifying),
+            modifying_in=_by_stage(modifying),
             caps=tuple(cap for cap in self.caps if cap.scope.covers(slot) and not guaranteed),
             quiet_hours=tuple(quiet for quiet in self.quiet_hours if quiet.scope.covers(slot) and not guaranteed),
             forbidding_timing=timing_of(forbidding),
             blocking_timing=timing_of(blocking),
             modifying_timing=timing_of(modifying),
-            reading={name: tuple(one for one in blocking if name in one.condition.reads) for name in reads},
+            reading={name: _by_stage(one for one in blocking if name in one.condition.reads) for name in reads},
             needs_model=not MODEL_FACTS.isdisjoint(reads),
         )
 

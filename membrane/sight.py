@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from membrane.arbitration import Contender
 from membrane.caps import Cap, CapState, cap_state
@@ -56,26 +57,37 @@ class View(Protocol):
         """The next moment > t at which the record itself changes by time."""
 
 
-class SharedFacts:
-    """Facts read once: what is the same for all candidates is kept in `shared`."""
+class _Values(dict[str, Value]):
+    """Values read once; those that are the same for all candidates are kept in `shared`, too."""
+
+    __slots__ = ("_shared", "_source")
 
     def __init__(self, source: FactSource, shared: dict[str, Value]) -> None:
         self._source = source
         self._shared = shared
-        self._own: dict[str, Value] = {}
+
+    def __missing__(self, name: str) -> Value:
+        value = self._shared.get(name)
+        if value is None:
+            value = self._source.get(name)
+            if name not in REQUEST_FACTS:
+                self._shared[name] = value
+        self[name] = value
+        return value
+
+
+class SharedFacts:
+    """Facts read once: what is the same for all candidates is kept in `shared`."""
+
+    get: Callable[[str], Value]
+
+    def __init__(self, source: FactSource, shared: dict[str, Value]) -> None:
+        self._source = source
+        self.get = _Values(source, shared).__getitem__  # conditions do little else than read facts
 
     @property
     def t(self) -> int:
         return self._source.t
-
-    def get(self, name: str) -> Value:
-        value = self._shared.get(name)
-        if value is None:
-            value = self._own.get(name)
-        if value is None:
-            value = self._source.get(name)
-            (self._own if name in REQUEST_FACTS else self._shared)[name] = value
-        return value
 
     def anchor(self, name: str) -> int | None:
         return self._source.anchor(name)
@@ -91,20 +103,16 @@ class ChangedFacts(SharedFacts):
     """The facts with one of them changed."""
 
     def __init__(self, source: FactSource, fact: str, value: Value) -> None:
-        super().__init__(source, {})
-        self._fact = fact
-        self._value = value
-
-    def get(self, name: str) -> Value:
-        return self._value if name == self._fact else self._source.get(name)
+        self._source = source
+        get = source.get
+        self.get = lambda name: value if name == fact else get(name)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A candidate made ready to be judged; `at` is when it would go out; `may_be_owed`: something
-    owed could be of its kind. `slot` and `etiquette` are None for an unknown
-    domain."""
+class Asked(Struct, frozen=True):
+    """A candidate made ready to be judged: `place` in the request; `at` is when it would go out; `may_be_owed`:
+    something owed could be of its kind. `slot` and `etiquette` are None for an unknown domain."""
 
+    place: int
     candidate: Candidate
     contender: Contender
     slot: Slot | None
@@ -127,8 +135,10 @@ class Sight:
         self._record = record
         self._settings = settings
         self._shared: dict[str, Value] = known or {}
-        self._facts: dict[About, SharedFacts] = {}
+        self._facts: dict[int, SharedFacts] = {}
         self._changes: dict[str, int | None] = {}
+        self._timings: dict[tuple[Timing, int], int | None] = {}
+        self._caps: dict[str, CapState] = {}
 
     def later(self, t: int, *, exactly: bool) -> Sight:
         """The customer at a later moment; unless `exactly`, what is owed is as it is now. Facts that only signals
@@ -136,18 +146,21 @@ class Sight:
         known = {name: value for name, value in self._shared.items() if name in _LASTING}
         return Sight(self.view.at(t) if exactly else self.view.foresee(t), self._settings, known)
 
-    def facts(self, about: About) -> SharedFacts:
-        """The facts for a request."""
-        found = self._facts.get(about)
+    def facts(self, asked: Asked) -> SharedFacts:
+        """The facts for a candidate."""
+        found = self._facts.get(asked.place)
         if found is None:
-            found = self._facts[about] = SharedFacts(self.view.facts(about), self._shared)
+            found = self._facts[asked.place] = SharedFacts(self.view.facts(asked.about), self._shared)
         return found
 
     def next_change(self, timing: Timing, asked: Asked) -> int | None:
         """The earliest moment at which conditions of this timing may change."""
-        facts = self.facts(asked.about)
-        changes = [self._next_change(name, facts) for name in timing.changing]
-        return earliest([*changes, *timing.age_moments(facts)], self.t)
+        key = (timing, asked.place)
+        if key not in self._timings:
+            facts = self.facts(asked)
+            changes = [self._next_change(name, facts) for name in timing.changing]
+            self._timings[key] = earliest([*changes, *timing.age_moments(facts)], self.t)
+        return self._timings[key]
 
     def _next_change(self, name: str, facts: FactSource) -> int | None:
         if name not in self._changes:
@@ -156,7 +169,10 @@ class Sight:
 
     def cap_state(self, cap: Cap) -> CapState:
         """How full a cap is."""
-        return cap_state(cap, self._contacts, self.t, self._contacts_lost)
+        found = self._caps.get(cap.id)
+        if found is None:
+            found = self._caps[cap.id] = cap_state(cap, self._contacts, self.t, self._contacts_lost)
+        return found
 
     def quiet_change(self, quiet: QuietHours) -> int | None:
         """When quiet hours begin or end for this customer, worked out once."""
@@ -178,4 +194,8 @@ class Sight:
 
 def earliest(moments: Iterable[int | None], after: int) -> int | None:
     """The earliest of the moments later than `after`."""
-    return min((moment for moment in moments if moment is not None and moment > after), default=None)
+    found: int | None = None
+    for moment in moments:
+        if moment is not None and moment > after and (found is None or moment < found):
+            found = moment
+    return found

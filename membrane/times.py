@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 SECOND: Final = 1_000
@@ -53,9 +54,14 @@ def format_time(t: int) -> str:
     >>> format_time(1)
     '1970-01-01T00:00:00.001Z'
     """
-    t = min(t, _LAST_MS)
-    moment = (_EPOCH + timedelta(milliseconds=t)).replace(tzinfo=None)
-    return moment.isoformat(timespec="milliseconds" if t % 1000 else "seconds") + "Z"
+    day, rest = divmod(min(t, _LAST_MS), DAY)
+    text = f"{_date(day)}T{rest // HOUR:02d}:{rest // MINUTE % 60:02d}:{rest // SECOND % 60:02d}"
+    return f"{text}.{rest % SECOND:03d}Z" if rest % SECOND else text + "Z"
+
+
+@lru_cache(maxsize=4096)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def format_optional(t: int | None) -> str | None:

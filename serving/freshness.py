@@ -1,4 +1,4 @@
-"""What the stream says of itself in each partition's meta, read at most every 20 ms, and what time it is."""
+"""What the stream says of itself in each partition's meta, read at most every 50 ms, and what time it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from serving.config import Clock
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
-KEPT_MS: Final = 20
+KEPT_MS: Final = 50
 
 
 class RevisionInForce(msgspec.Struct):
@@ -54,14 +54,19 @@ class Freshness:
         self._clock = clock
         self._now_ms = now_ms
         self._states: dict[int, tuple[int, StreamState]] = {}
+        self._greatest: tuple[int, int | None] = 0, None  # when it was read, and the log's greatest time then
 
     def now(self) -> int:
         """The moment decisions are for: the wall clock, or under `--clock signals` the log's greatest accepted time
-        (the wall clock before there is any). Raises StoreUnavailable or RecordUnreadable when the log cannot tell."""
+        (the wall clock before there is any; what other processes accept counts within 50 ms). Raises StoreUnavailable
+        or RecordUnreadable when the log cannot tell."""
+        wall = self._now_ms()
         if self._clock == "wall":
-            return self._now_ms()
-        greatest = self._log.greatest_time()
-        return self._now_ms() if greatest is None else greatest
+            return wall
+        if not 0 <= wall - self._greatest[0] < KEPT_MS:
+            self._greatest = wall, self._log.greatest_time()
+        known = [t for t in (self._greatest[1], self._log.appended_until) if t is not None]
+        return max(known, default=wall)
 
     def state(self, partition: int) -> StreamState:
         """The stream's state in a partition. Raises StoreUnavailable or RecordUnreadable."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 
+@lru_cache(maxsize=1024)  # one request or block asks for the same ones again and again
 def customer_key(tenant: str, customer: str) -> int:
     """The key of a customer, a signed 64-bit integer. Two customers may share it: stores compare the names too."""
     return _hash64(f"{tenant}\0{customer}")

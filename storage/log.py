@@ -124,7 +124,9 @@ class SignalLog(LogReader):
     def append_batches(self, batches: Sequence[Batch]) -> list[list[bool]]:
         """Appends several batches in one transaction with one fsync; for each what `append` answers."""
         with self._transaction() as connection:
-            return self._append(connection, batches)
+            answers, greatest = self._append(connection, batches)
+        self.appended_until = greatest
+        return answers
 
     def append_record(
         self, kind: RecordKind, body: bytes, received_ms: int, *, customer: tuple[str, str] | None = None
@@ -174,7 +176,8 @@ class SignalLog(LogReader):
                 (now_ms, partition, offset),
             )
 
-    def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> list[list[bool]]:
+    def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> tuple[list[list[bool]], int | None]:
+        """What `append_batches` answers, and the greatest time in the log with these."""
         keys = [signal_key(s.tenant, s.source, s.id) for batch in batches for s in batch.signals]
         received_ms = max((batch.received_ms for batch in batches), default=0)
         admitted = iter(self._seen.admit(connection, keys, received_ms))
@@ -194,7 +197,7 @@ class SignalLog(LogReader):
         )
         if greatest != before:
             connection.execute(_SET_META, ("max_time_ms", greatest))
-        return answers
+        return answers, greatest
 
     def _advance(self, rows: list[list[_Row]], greatest: int | None, time_ms: int, received_ms: int) -> int:
         """The greatest time with this signal's; where it crosses an hour, a tick of the last whole hour first."""

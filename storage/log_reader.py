@@ -15,7 +15,7 @@ from storage.dedup import Horizon, horizon
 from storage.directory import DataDir
 from storage.keys import customer_key
 from storage.schema import for_partition
-from storage.sqlite import PerThread, connect_readonly, reading, select
+from storage.sqlite import READ_FAILURES, PerThread, connect_readonly, read_error, select
 
 _KINDS: Final = {int(kind): kind for kind in RecordKind}
 _COLUMNS: Final = "offset, kind, received_ms, tenant, customer, body"
@@ -54,6 +54,7 @@ class LogReader:
 
     def __init__(self, directory: DataDir) -> None:
         self.directory = directory
+        self.appended_until: int | None = None  # the greatest time of what was appended through this very object
         self._path = directory.log_path
         self._readers = PerThread(lambda: connect_readonly(directory.log_path))
 
@@ -136,8 +137,10 @@ class LogReader:
 
     def _asking(self, question: Callable[[apsw.Connection], T]) -> T:
         try:
-            with reading(self._path):
-                return question(self._readers.get())
+            return question(self._readers.get())
+        except READ_FAILURES as error:
+            self._readers.forget()
+            raise read_error(error, self._path) from error
         except MembraneError:
             self._readers.forget()
             raise

@@ -27,7 +27,7 @@ from storage.sqlite import connect_readonly, read_error, select, snapshot
 _FAILURES: Final = (apsw.Error, UnicodeDecodeError, OSError, MembraneError)
 _BUSY_MS: Final = 50
 _CACHE_KIB: Final = 4_096
-SAME_SECONDS: Final = 0.02
+SAME_SECONDS: Final = 0.1
 """A store that was replaced is noticed within this time; until then the old one is read."""
 _EFFECT_COLUMNS: Final = "id, offset, kind, tenant, customer, time_ms, body"
 _EFFECTS: Final = (
@@ -111,8 +111,10 @@ class RecordReader:
 
     def meta(self, partition: int) -> PartitionMeta:
         """How far the stream has come in a partition, and its own words beside it."""
-        with self._reading(partition) as connection:
-            return _meta(connection)
+        try:
+            return _meta(self._connection(partition))
+        except _FAILURES as error:
+            self._fail(partition, error)
 
     def effects(self, tenant: str, customer: str, before: int | None, limit: int) -> list[Effect]:
         """The customer's effects of log offsets below `before` (None: all), newest first, at most `limit`."""

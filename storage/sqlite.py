@@ -17,6 +17,8 @@ from membrane.errors import MembraneError, RecordUnreadable, StoreRefused, Store
 
 BUSY_MS: Final = 5_000
 _DAMAGED: Final = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, apsw.SQLError)
+READ_FAILURES: Final = (apsw.Error, UnicodeDecodeError)
+"""What reading raises, for `read_error`."""
 REBUILD_HINT: Final = "run `membrane rebuild --data {}`"
 
 
@@ -107,7 +109,7 @@ def reading(path: Path) -> Iterator[None]:
     """Errors of the block as a reader tells them."""
     try:
         yield
-    except (apsw.Error, UnicodeDecodeError) as error:
+    except READ_FAILURES as error:
         raise read_error(error, path) from error
 
 

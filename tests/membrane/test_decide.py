@@ -281,7 +281,7 @@ class Stopwatch:
             self.ms += 5
             return one.condition.evaluate(facts)
 
-        return dataclasses.replace(one, condition=dataclasses.replace(one.condition, evaluate=evaluate, slow=True))
+        return dataclasses.replace(one, condition=dataclasses.replace(one.condition, evaluate=evaluate, compiled=None))
 
     def expired(self):
         return self.ms > 50

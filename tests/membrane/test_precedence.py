@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from membrane.precedence import RANK, STRONGEST_FIRST, strongest, weaker
+from membrane.precedence import STRONGEST_FIRST, place, strongest, weaker
 from membrane.vocabulary import Verdict
 
 ALLOW, DEFER, FORBID = Verdict.ALLOW, Verdict.DEFER, Verdict.FORBID
@@ -50,4 +50,4 @@ def test_weaker_is_a_strict_order_from_allow_to_forbid():
 
 def test_the_table_holds_every_verdict_once_strongest_first():
     assert STRONGEST_FIRST == (FORBID, DEFER, ALLOW)
-    assert RANK == {FORBID: 3, DEFER: 2, ALLOW: 1}
+    assert [place(verdict) for verdict in (FORBID, DEFER, ALLOW)] == [0, 1, 2]
