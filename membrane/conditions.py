@@ -20,7 +20,7 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_p
 from membrane import expressions
 from membrane.compiling import Compiled, compiled
 from membrane.dictionary import BY_NAME, CASE_FIELDS, FACTS, FEATURE_PREFIX, CaseFacts, FactSource, FactType, Value
-from membrane.expressions import CASES, AgeBound, Node, Threshold
+from membrane.expressions import CASES, AgeBound, Dependence, Node, Threshold
 from membrane.given import Given
 from membrane.times import parse_duration
 
@@ -58,8 +58,8 @@ class Condition:
     """The same, always by the engine: the oracle of what was compiled."""
     compiled: Compiled | None
     """The same as a function of `FactSource.get`; None where only the engine can say, which may take milliseconds."""
-    stages: frozenset[str] | None
-    """The stages outside of which it is certainly false; None: it may hold in any."""
+    position: Dependence
+    """How it depends on stage and lifecycle."""
 
 
 def compile_condition(source: str, features: Iterable[str] = ()) -> Condition | tuple[ConditionFault, ...]:
@@ -92,8 +92,8 @@ def _condition(source: str, program: Any, tree: Node) -> Condition:
     evaluate = by_engine if function is None else lambda facts: function(facts.get)
     ages = expressions.age_bounds(tree)
     changing = reads.difference(expressions.FEATURE_AGES) | expressions.loose_features(tree)
-    stages = expressions.values_needed(tree, "stage.name")
-    return Condition(source, reads, changing, ages, expressions.thresholds(tree), evaluate, by_engine, function, stages)
+    thresholds, position = expressions.thresholds(tree), expressions.dependence(tree)
+    return Condition(source, reads, changing, ages, thresholds, evaluate, by_engine, function, position)
 
 
 def _engine_evaluation(program: Any, names: tuple[str, ...]) -> Callable[[FactSource], bool | None]:

@@ -6,7 +6,7 @@ Conditions are type-checked against this table (`membrane.conditions`), values c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -113,6 +113,22 @@ class CaseFacts:
     recurrences: int
 
 
+Position = tuple[str, str]
+"""Where a customer stands: stage and lifecycle."""
+Matters = Callable[[Position, Position], bool]
+"""Whether a move from one position to another may change what is asked about."""
+
+
+def any_move(_before: Position, _after: Position) -> bool:
+    """Every move matters."""
+    return True
+
+
+ON_STAGE: Final = frozenset({"stage.name", "stage.p_crisis", "stage.age", "episode.age"})
+"""Facts that change, or start anew, by time only when the stage moves."""
+ON_LIFECYCLE: Final = frozenset({"lifecycle"})
+
+
 class FactSource(Protocol):
     """The facts of one customer at one moment `t`, read one by one so that only what is asked for is computed."""
 
@@ -127,6 +143,9 @@ class FactSource(Protocol):
 
     def next_change(self, name: str) -> int | None:
         """The earliest moment > t at which time alone may change this fact (ages apart), None if never."""
+
+    def next_move(self, matters: Matters) -> int | None:
+        """The earliest moment > t at which time alone moves stage or lifecycle in a way that matters, None if never."""
 
     def cases(self) -> Sequence[CaseFacts]:
         """The open cases, for conditions over the list `cases`."""

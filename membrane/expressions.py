@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final, Literal
 
-from membrane.dictionary import BY_NAME, CASE_ENUMS, FEATURE_PREFIX, Value
+from membrane.dictionary import BY_NAME, CASE_ENUMS, FEATURE_PREFIX, ON_LIFECYCLE, ON_STAGE, Position, Value
 from membrane.features import AGES
 
 Kind = Literal["const", "duration", "name", "variable", "field", "call", "list", "loop"]
@@ -192,6 +192,35 @@ def _enumeration(node: Node) -> tuple[str, ...]:
     if node.kind == "name" and node.value in BY_NAME:
         return BY_NAME[str(node.value)].values
     return CASE_ENUMS.get(str(node.value), ()) if node.kind == "field" else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """How a condition depends on where the customer stands: whether on stage and lifecycle at all, and outside of which
+    of them it is certainly false (None: it may hold in any)."""
+
+    on_stage: bool
+    on_lifecycle: bool
+    stages: frozenset[str] | None
+    lifecycles: frozenset[str] | None
+
+    def may_change(self, before: Position, after: Position) -> bool:
+        """Whether a move may change what the condition says."""
+        reads = (self.on_stage and before[0] != after[0]) or (self.on_lifecycle and before[1] != after[1])
+        return reads and (self._may_hold(before) or self._may_hold(after))
+
+    def _may_hold(self, position: Position) -> bool:
+        stage, lifecycle = position
+        return (self.stages is None or stage in self.stages) and (
+            self.lifecycles is None or lifecycle in self.lifecycles
+        )
+
+
+def dependence(node: Node) -> Dependence:
+    """How a condition depends on where the customer stands."""
+    reads = facts_read(node)
+    on_stage, on_lifecycle = not reads.isdisjoint(ON_STAGE), not reads.isdisjoint(ON_LIFECYCLE)
+    return Dependence(on_stage, on_lifecycle, values_needed(node, "stage.name"), values_needed(node, "lifecycle"))
 
 
 def values_needed(node: Node, fact: str) -> frozenset[str] | None:

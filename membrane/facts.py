@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from membrane import cases as c
-from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Value
+from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Matters, Value
 from membrane.due import relapse_moments
 from membrane.feature_changes import next_feature_change
 from membrane.features import AGES, FEATURE_NAMES, born_at, features
@@ -99,6 +99,12 @@ class RecordFacts:
         read = _CHANGES.get(name)
         found = read(self) if read else []
         return min((moment for moment in found if moment > self.t), default=None)
+
+    def next_move(self, matters: Matters) -> int | None:
+        """The earliest moment > t at which time alone moves stage or lifecycle in a way that matters."""
+        if self.record is None:
+            return None
+        return (self.forecast or Forecast(self.record, self.t)).next_move(self.t, matters)
 
     def cases(self) -> Sequence[CaseFacts]:
         """The open cases, as conditions see them."""
@@ -232,17 +238,19 @@ _ANCHORS: Final[dict[str, Callable[[RecordFacts], int]]] = {
 }
 
 
-def _moved(f: RecordFacts) -> list[int]:
-    if f.record is None:
-        return []
-    moment = (f.forecast or Forecast(f.record, f.t)).next_move(f.t)
+def _staged(f: RecordFacts) -> list[int]:
+    return _moved(f, lambda before, after: before[0] != after[0])
+
+
+def _moved(f: RecordFacts, matters: Matters) -> list[int]:
+    moment = f.next_move(matters)
     return [] if moment is None else [moment]
 
 
 _CHANGES: Final[dict[str, Callable[[RecordFacts], list[int]]]] = {
-    "lifecycle": _moved,
-    "stage.name": _moved,
-    "stage.p_crisis": _moved,
+    "lifecycle": lambda f: _moved(f, lambda before, after: before[1] != after[1]),
+    "stage.name": _staged,
+    "stage.p_crisis": _staged,
     "risk.relapse": lambda f: relapse_moments(f.state) if f.relapsing else [],
     "case.eta_missed": lambda f: [case.eta + 1 for case in f.open_cases if case.eta is not None],
     "survey.low_unanswered": lambda f: [low.at + LOW_SCORES_FOR for low in f.state.low_scores],

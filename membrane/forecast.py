@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from membrane.cases import relapse_products
+from membrane.dictionary import Matters, Position, any_move
 from membrane.due import deadlines, relapse_moments, tone_moments, turning_points, usage_moments
 from membrane.features import usage_ratio
 from membrane.record import Cause, Metric, Record, State, Tracker
@@ -19,7 +20,7 @@ from membrane.stages import CRISIS, RECOVERING, TONE_HIGH, TONE_LOW, USAGE_HIGH,
 from membrane.tiles import MEASURE
 from membrane.times import DAY
 from membrane.tracker import ADVISORY, evaluate
-from membrane.vocabulary import LIFECYCLES
+from membrane.vocabulary import LIFECYCLES, STAGES
 
 _WEEK: Final = 7
 _CAUSE: Final = Cause(type="due")
@@ -33,32 +34,38 @@ class Forecast:
     def __init__(self, record: Record, t: int, churn_threshold: float = ADVISORY) -> None:
         self._record = record
         self._churn_threshold = churn_threshold
-        self._steps = [(t, record.tracker)]
+        standing = str(STAGES[record.tracker.stage]), str(lifecycle(record.state, record.tracker, t))
+        self._steps: list[tuple[int, Tracker, Position]] = [(t, record.tracker, standing)]
         self._complete = False
 
-    def next_move(self, t: int) -> int | None:
-        """The earliest moment > t at which the stage or the lifecycle changes, None if never."""
-        while self._steps[-1][0] <= t and self._extend():
-            pass
-        return next((moment for moment, _ in self._steps if moment > t), None)
+    def next_move(self, t: int, matters: Matters = any_move) -> int | None:
+        """The earliest moment > t at which stage or lifecycle move in a way that matters, None if never."""
+        number = 1
+        while number < len(self._steps) or self._extend():
+            moment, _, after = self._steps[number]
+            if moment > t and matters(self._steps[number - 1][2], after):
+                return moment
+            number += 1
+        return None
 
     def record_at(self, t: int) -> Record:
         """The record as it will stand at t: stage and lifecycle have moved, obligations are as they are now. It shares
         with the present one what does not change."""
         self.next_move(t)
-        tracker = next(tracker for moment, tracker in reversed(self._steps) if moment <= t)
+        tracker = next(tracker for moment, tracker, _ in reversed(self._steps) if moment <= t)
         return msgspec.structs.replace(self._record, tracker=tracker)
 
     def _extend(self) -> bool:
         """Works out one more move; whether there is one."""
-        t, before = self._steps[-1]
+        if self._complete:
+            return False
+        t, before, known = self._steps[-1]
         state, tracker = self._record.state, copied_tracker(before)
-        known = before.stage, LIFECYCLES.index(lifecycle(state, before, t))
-        moments = () if self._complete else sorted({moment for moment in _candidates(state, before, t) if moment > t})
-        for moment in moments:
+        for moment in sorted({moment for moment in _candidates(state, before, t) if moment > t}):
             evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, churn_threshold=self._churn_threshold)
-            if (tracker.stage, tracker.lifecycle) != known:
-                self._steps.append((moment, tracker))
+            standing = str(STAGES[tracker.stage]), str(LIFECYCLES[tracker.lifecycle])
+            if standing != known:
+                self._steps.append((moment, tracker, standing))
                 return True
         self._complete = True
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from membrane.dictionary import BY_NAME, CaseFacts, Value
+from membrane.dictionary import BY_NAME, CaseFacts, Matters, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Given:
         return self.t - value if isinstance(value, int) else None
 
     def next_change(self, name: str) -> int | None:  # noqa: ARG002 - facts given by hand do not change
+        """Never."""
+        return None
+
+    def next_move(self, matters: Matters) -> int | None:  # noqa: ARG002 - as above
         """Never."""
         return None
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from membrane.caps import Cap
+from membrane.expressions import Dependence
 from membrane.judging import STAGE, Finding, verdict_of
 from membrane.principles import Etiquette, Principle, Timing
 from membrane.sight import Asked, Sight, earliest
 from membrane.vocabulary import Verdict
 
-_BY_STAGE: Final = Timing((STAGE,), ())
+_BY_STAGE: Final = Timing((), (Dependence(on_stage=True, on_lifecycle=False, stages=None, lifecycles=None),), ())
 
 
 def next_verdict_moment(asked: Asked, sight: Sight, findings: Sequence[Finding]) -> int | None:

@@ -20,7 +20,7 @@ from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record, Sta
 from membrane.settings import TenantSettings
 from membrane.vocabulary import STAGES
 
-_DUE_ANYWAY: Final = frozenset({"stage.name", "risk.relapse", "case.eta_missed"})
+_DUE_ANYWAY: Final = frozenset({"risk.relapse", "case.eta_missed"})
 _NARROWED: Final = frozenset({"case", "problem", "product", "survey"})
 _MET_BY_CONTACT: Final = frozenset({"agent_call", "status_call", "outage_notice", "rescue_offer"})
 _MET_BY_CREDIT: Final = frozenset({"free_service", "service_credit"})
@@ -103,7 +103,7 @@ def require_moments(principles: PrincipleSet, facts: FactSource) -> Iterator[int
     """The moments at which time may change conditions of `require` principles that may hold in the present stage: those
     of ages, past or to come, and the next of each other fact, but of those that `membrane.due` has moments for."""
     timing = principles.requires_in(str(facts.get("stage.name")))[1]
-    yield from timing.age_moments(facts)
+    yield from timing.age_moments(facts)  # moves of the stage have moments of their own
     for name in timing.changing:
         if name not in _DUE_ANYWAY and (moment := facts.next_change(name)) is not None:
             yield moment

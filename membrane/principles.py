@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from membrane.caps import Cap
 from membrane.conditions import Condition
-from membrane.dictionary import BY_NAME, FEATURE_PREFIX, FactSource
-from membrane.expressions import CASE_AGE, AgeBound
+from membrane.dictionary import BY_NAME, FEATURE_PREFIX, ON_LIFECYCLE, ON_STAGE, FactSource, Position
+from membrane.expressions import CASE_AGE, AgeBound, Dependence
 from membrane.given import Given
 from membrane.quiet_hours import QuietHours
 from membrane.scope import Scope, Slot
@@ -95,7 +95,8 @@ class Principle:
 
     def may_hold_in(self, stage: str) -> bool:
         """Whether the condition may hold in a stage; where not, it need not be evaluated."""
-        return self.condition.stages is None or stage in self.condition.stages
+        stages = self.condition.position.stages
+        return stages is None or stage in stages
 
     def matches(self, facts: FactSource) -> bool:
         """Whether the condition holds for these facts, or fails where failing counts as holding."""
@@ -138,11 +139,17 @@ GUARANTEES: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timing:
-    """How time alone may change some conditions: facts that name their own next change, ages against literals. A
-    feature that is an age is among the former only where it is not just compared with literals."""
+    """How time alone may change some conditions: facts that name their own next change (`on_position`: through a move
+    of stage or lifecycle), ages against literals. A feature that is an age is among the former only where it is not
+    just compared with literals."""
 
     changing: tuple[str, ...]
+    on_position: tuple[Dependence, ...]
     ages: tuple[AgeBound, ...]
+
+    def matters(self, before: Position, after: Position) -> bool:
+        """Whether a move of stage or lifecycle may change one of the conditions."""
+        return any(one.may_change(before, after) for one in self.on_position)
 
     def age_moments(self, facts: FactSource) -> Iterator[int]:
         """The moments, past or to come, at which a comparison of an age with a literal may change."""
@@ -156,16 +163,13 @@ class Timing:
                     yield from (anchor + after for after in bound.moments_ms)
 
 
-_MOVES_WITH: Final = dict.fromkeys(("lifecycle", "stage.p_crisis", "stage.age", "episode.age"), "stage.name")
-"""Facts that change, or start anew, only when stage or lifecycle move: `stage.name` is asked for all of them."""
-
-
 def timing_of(principles: Iterable[Principle]) -> Timing:
     """The timing of the conditions of some principles, each thing once."""
     conditions = [one.condition for one in principles]
-    reads = {_MOVES_WITH.get(name, name) for condition in conditions for name in condition.changing}
+    reads = {name for condition in conditions for name in condition.changing} - ON_STAGE - ON_LIFECYCLE
+    positions = {one.position: None for one in conditions if one.position.on_stage or one.position.on_lifecycle}
     ages = {bound: None for condition in conditions for bound in condition.ages}
-    return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(ages))
+    return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(positions), tuple(ages))
 
 
 ByStage = dict[str, tuple[Principle, ...]]

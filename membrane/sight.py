@@ -12,7 +12,7 @@ from msgspec import Struct
 from membrane.arbitration import Contender
 from membrane.caps import Cap, CapState, cap_state
 from membrane.decisions import Candidate
-from membrane.dictionary import FACTS, CaseFacts, FactSource, Value
+from membrane.dictionary import FACTS, CaseFacts, FactSource, Matters, Value
 from membrane.facts import NOTHING, About
 from membrane.principles import Etiquette, Timing
 from membrane.quiet_hours import QuietHours
@@ -95,6 +95,9 @@ class SharedFacts:
     def next_change(self, name: str) -> int | None:
         return self._source.next_change(name)
 
+    def next_move(self, matters: Matters) -> int | None:
+        return self._source.next_move(matters)
+
     def cases(self) -> Sequence[CaseFacts]:
         return self._source.cases()
 
@@ -159,6 +162,8 @@ class Sight:
         if key not in self._timings:
             facts = self.facts(asked)
             changes = [self._next_change(name, facts) for name in timing.changing]
+            if timing.on_position:
+                changes.append(facts.next_move(timing.matters))
             self._timings[key] = earliest([*changes, *timing.age_moments(facts)], self.t)
         return self._timings[key]
 

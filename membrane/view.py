@@ -6,6 +6,7 @@ Law 7: what a decision sees at t equals what a replay that ends with a tick at t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,16 +16,26 @@ from membrane.facts import NOTHING, About, RecordFacts
 from membrane.forecast import Forecast, copied_tracker
 from membrane.record import Record
 
+
+class Progress(NamedTuple):
+    """How far the stream is with a record: see `membrane.engine.advance` for `fired_until` and `revised`; `due` is
+    `membrane.engine.next_due` of the record as it was stored (0: it is not known)."""
+
+    fired_until: int = 0
+    revised: bool = False
+    due: int | None = 0
+
+
 LogConsent = tuple[int, int, bool, int]
 """(channel index, domain index, granted, event time in ms), as the log's own transaction keeps it."""
 
 
+_NONE: Final = Progress()
+
+
 class View:
     """One customer at one moment. `record` is None for a customer never seen; it is never changed here. `as_of` is the
-    clock of the record as it was stored.
-
-    `fired_until`, `revised`: see `membrane.engine.advance`.
-    """
+    clock of the record as it was stored."""
 
     def __init__(
         self,
@@ -33,21 +44,20 @@ class View:
         rules: Rules,
         consents: Sequence[LogConsent] = (),
         forecast: Forecast | None = None,
-        *,
-        fired_until: int = 0,
-        revised: bool = False,
+        progress: Progress = _NONE,
     ) -> None:
         self.t = t
+        self._due = progress.due
         self.as_of = record.clock if record is not None else None
         self.rules = rules
-        self.record = self._advanced(record, fired_until, revised=revised) if forecast is None else record
+        self.record = self._advanced(record, progress) if forecast is None else record
         self._forecast = forecast
         self._log_consents = consents
         self._consents = {consent_key(channel, domain): (at, granted) for channel, domain, granted, at in consents}
 
     def at(self, t: int) -> View:
         """The same customer at a later moment."""
-        return self._same(View(self.record, t, self.rules, self._log_consents, fired_until=self.t))
+        return self._same(View(self.record, t, self.rules, self._log_consents, progress=Progress(self.t)))
 
     def foresee(self, t: int) -> View:
         """The same customer later, as far as facts go: obligations are as they are now. Cheaper than `at`."""
@@ -70,6 +80,8 @@ class View:
 
     def next_due(self) -> int | None:
         """The first moment > t at which time alone may change the record."""
+        if self._due is None or self._due > self.t:
+            return self._due
         return next_due(self.record, self.rules, self.t) if self.record else None
 
     def _same(self, later: View) -> View:
@@ -84,14 +96,17 @@ class View:
     def _recorded(self, key: int) -> tuple[int, bool] | None:
         return self.record.state.consents.get(key) if self.record else None
 
-    def _advanced(self, record: Record | None, fired_until: int, *, revised: bool) -> Record | None:
+    def _advanced(self, record: Record | None, progress: Progress) -> Record | None:
         if record is None:
             return None
-        due = next_due(record, self.rules, max(record.clock, fired_until))
+        fired_until, revised, due = progress
+        if due == 0:
+            due = self._due = next_due(record, self.rules, max(record.clock, fired_until))
         if not revised and (due is None or due > self.t):
             return record
         copied = _copied(record)
         happened = advance(copied, self.t, self.rules, fired_until=fired_until, revised=revised)
+        self._due = 0
         return record if happened is None else copied
 
 

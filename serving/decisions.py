@@ -17,7 +17,7 @@ from membrane.decide import decide, default_verdicts
 from membrane.decisions import Answer, DecisionRequest, encode_answer, parse_request
 from membrane.engine import Rules
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
-from membrane.view import View
+from membrane.view import Progress, View
 from membrane.vocabulary import class_of
 from serving.answers import send_json
 from serving.auth import Identity
@@ -113,8 +113,7 @@ class Decisions:
             t,
             self._rules(known),
             known.consents,
-            fired_until=state.fired_until,
-            revised=state.revised,
+            progress=Progress(state.fired_until, state.revised, known.due),
         )
 
     def _rules(self, known: Known) -> Rules:

@@ -21,10 +21,11 @@ VERY_STALE_SECONDS: Final = 15 * 60.0
 
 @dataclass(slots=True)
 class Known:
-    """A customer's record (None: never seen, or unreadable), the consents the log holds, how fresh the stream's work
-    is (None: it never worked) and the principles in force."""
+    """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
+    the consents the log holds, how fresh the stream's work is (None: it never worked) and the principles in force."""
 
     record: Record | None = None
+    due: int | None = 0
     consents: Sequence[LogConsent] = ()
     state: StreamState = NOTHING_YET
     staleness_seconds: float | None = None
@@ -60,6 +61,8 @@ class Knowledge:
             known.degraded.append("no_principles")
         elif known.in_force.last_good or KIND in known.state.unreadable:
             known.degraded.append("principles_last_good")
+        if known.in_force.principles is None or known.in_force.last_good:
+            known.due = 0  # the stream judges by others
         return known
 
     def _read_stream(self, known: Known, partition: int) -> None:
@@ -77,7 +80,7 @@ class Knowledge:
 
     def _read_record(self, known: Known, tenant: str, customer: str) -> None:
         try:
-            stored = self._records.get(tenant, customer)
+            stored, known.due = self._records.get_due(tenant, customer)
             known.record = None if stored is None else decode(stored)
             if known.record is not None and (known.record.tenant, known.record.customer) != (tenant, customer):
                 raise RecordUnreadable("the record is another customer's")

@@ -103,9 +103,13 @@ class RecordReader:
 
     def get(self, tenant: str, customer: str) -> bytes | None:
         """The bytes of a customer's record as they are stored, None for a customer never seen."""
+        return self.get_due(tenant, customer)[0]
+
+    def get_due(self, tenant: str, customer: str) -> tuple[bytes | None, int | None]:
+        """The same, and the moment from which time may change the record (`membrane.engine.next_due`; 0: at once)."""
         partition = partition_of(tenant, customer, len(self._paths))
         try:
-            return find(self._connection(partition), tenant, customer, self._key_of)[1]
+            return find(self._connection(partition), tenant, customer, self._key_of)[1:]
         except _FAILURES as error:
             self._fail(partition, error)
 

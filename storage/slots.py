@@ -16,7 +16,7 @@ from storage.keys import customer_key
 
 MAX_PROBES: Final = 16
 _GREATEST: Final = 2**63 - 1
-_SLOT: Final = "SELECT tenant = ? AND customer = ?, body FROM records WHERE key = ?"
+_SLOT: Final = "SELECT tenant = ? AND customer = ?, body, due FROM records WHERE key = ?"
 _NAMES: Final = "SELECT tenant, customer FROM records WHERE key = ?"
 
 Hash = Callable[[str, str], int]
@@ -24,18 +24,19 @@ Hash = Callable[[str, str], int]
 
 def find(
     connection: apsw.Connection, tenant: str, customer: str, key_of: Hash = customer_key
-) -> tuple[int, bytes | None]:
-    """The key of a customer and its record, or the first free key and None. RecordUnreadable for a damaged row."""
+) -> tuple[int, bytes | None, int | None]:
+    """The key of a customer, its record and next due time, or the first free key and None. RecordUnreadable for a
+    damaged row."""
     key = key_of(tenant, customer)
     for _ in range(MAX_PROBES):
         row = connection.execute(_SLOT, (tenant, customer, key)).fetchone()
         if row is None:
-            return key, None
-        same, body = row
+            return key, None, None
+        same, body, due = row
         if same:
             if not isinstance(body, bytes):
                 raise RecordUnreadable(f"record {key}: bytes were required, {type(body).__name__} came")
-            return key, body
+            return key, body, due if isinstance(due, int) else None
         _check_names(connection, key, key_of)
         key = after(key, 1)
     raise RecordUnreadable(f"record {key}: more than {MAX_PROBES} customers share a key")

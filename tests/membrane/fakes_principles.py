@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from membrane.decisions import Candidate, DecisionRequest
-from membrane.dictionary import BY_NAME, CaseFacts, Value
+from membrane.dictionary import BY_NAME, ON_LIFECYCLE, ON_STAGE, CaseFacts, Matters, Value
 from membrane.facts import NOTHING, About
 from membrane.features import FEATURE_NAMES
 from membrane.principle_file import read_principles
@@ -97,6 +97,10 @@ class FakeFacts:
 
     def next_change(self, name: str) -> int | None:
         return min((moment for moment in self.moments.get(name, ()) if moment > self.t), default=None)
+
+    def next_move(self, matters: Matters) -> int | None:
+        found = [self.next_change(name) for name in ON_STAGE | ON_LIFECYCLE]
+        return min((moment for moment in found if moment is not None), default=None)
 
     def cases(self) -> Sequence[CaseFacts]:
         return self.open_cases

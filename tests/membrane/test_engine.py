@@ -297,7 +297,7 @@ def test_what_time_alone_makes_true_is_owed_from_then_whenever_the_ticks_come(wh
 
 def test_the_shipped_pack_has_no_moments_of_its_own_for_what_is_due_anyway() -> None:
     changing = {name for stage in STAGES for name in default_pack().requires_in(stage)[1].changing}
-    assert changing == {"stage.name", "risk.relapse", "case.eta_missed", "survey.low_unanswered"}
+    assert changing == {"risk.relapse", "case.eta_missed", "survey.low_unanswered"}
 
 
 def test_a_tick_that_only_finds_no_room_for_a_debt_is_written() -> None:

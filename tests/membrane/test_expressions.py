@@ -143,7 +143,7 @@ def test_what_cannot_fail_is_evaluated_without_the_engine(text, closed):
     ],
 )
 def test_a_condition_names_the_stages_outside_of_which_it_cannot_hold(text, stages):
-    assert compiled(text).stages == (None if stages is None else frozenset(stages))
+    assert compiled(text).position.stages == (None if stages is None else frozenset(stages))
 
 
 STAGE_TERMS = st.sampled_from(
@@ -164,5 +164,5 @@ def test_in_any_other_stage_the_engine_says_no(text, cases, vulnerable, relapse)
     for stage in STAGES:
         given_facts = {"stage.name": str(stage), "case.open": cases}
         given_facts |= {"profile.vulnerable": vulnerable, "risk.relapse": relapse}
-        if condition.stages is not None and stage not in condition.stages:
+        if condition.position.stages is not None and stage not in condition.position.stages:
             assert condition.by_engine(Given(given_facts)) is False

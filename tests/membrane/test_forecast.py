@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from membrane.decide import decide
+from membrane.dictionary import any_move
 from membrane.engine import Rules
 from membrane.forecast import Forecast
 from membrane.settings import TenantSettings
@@ -38,7 +39,7 @@ def by_the_engine(view, days=400):
 
 def by_the_forecast(view, days=400):
     found, at, end = [], view.t, view.t + days * DAY
-    while (moment := view.foresee(at).facts().next_change("stage.name")) is not None and moment <= end:
+    while (moment := view.foresee(at).facts().next_move(any_move)) is not None and moment <= end:
         found.append((moment, shown(view.foresee(moment))))
         at = moment
     return found

@@ -93,7 +93,7 @@ class Api:
         owed = obligations or []
         commit = Commit(
             records=[(tenant, customer, encode(written))],
-            due=[(tenant, customer, None)],
+            due=[(tenant, customer, 0)],
             effects=effects or [],
             obligations=[
                 (

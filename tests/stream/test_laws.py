@@ -22,7 +22,7 @@ from membrane.settings import TenantSettings
 from membrane.signals import TYPES, StoredSignal, typed
 from membrane.times import DAY, HOUR, MINUTE
 from membrane.tracker import Score
-from membrane.view import View
+from membrane.view import Progress, View
 from membrane.vocabulary import STAGES
 from stream.block import Block, decode_block
 from stream.infer import DrivenScorer
@@ -58,7 +58,7 @@ def seen_at(t: int, body: bytes, store: MemoryStore, library: OneLibrary | None 
     """What a decision at t sees of a record, knowing what serving knows: the record and the partition's meta."""
     meta = read_meta(store.body)
     rules = PartitionSteps(0, store, library or OneLibrary(), TenantSettings()).rules
-    return View(decode(body), t, rules, fired_until=meta.fired_until, revised=meta.revised)
+    return View(decode(body), t, rules, progress=Progress(meta.fired_until, meta.revised))
 
 
 @st.composite
