@@ -10,10 +10,12 @@ import signal
 import sys
 from pathlib import Path
 
+import uvloop
+
 from serving.answers import send_json
 from serving.config import ServeConfig
+from serving.http import Server, listening_socket
 from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, read_body
-from serving.run import granian_server
 
 
 async def _run(port: int, answer: bytes) -> None:
@@ -22,13 +24,13 @@ async def _run(port: int, answer: bytes) -> None:
             await read_body(scope, receive, cap=MAX_DECISION_BYTES)
         await send_json(send, 200, answer)
 
-    server = granian_server(app, ServeConfig(data=Path(), port=port))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)  # it holds nothing
-    await server.serve()
+    await Server(app, ServeConfig(data=Path(), port=port)).serve([listening_socket("127.0.0.1", port, share=False)])
 
 
 if __name__ == "__main__":
     body = Path(sys.argv[2]).read_bytes()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    asyncio.run(_run(int(sys.argv[1]), body))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(int(sys.argv[1]), body))

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-PACKAGES: Final = ("apsw", "bytewax", "cel-expr-python", "fastapi", "granian", "msgspec", "numpy", "onnxruntime")
+PACKAGES: Final = ("apsw", "bytewax", "cel-expr-python", "fastapi", "msgspec", "numpy", "onnxruntime", "uvicorn")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 

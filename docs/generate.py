@@ -115,6 +115,8 @@ def body_limits() -> str:
             ("a decision request", f"{limits.MAX_DECISION_BYTES // kib} KiB", "413"),
             ("a principle file", f"{limits.MAX_PRINCIPLES_BYTES // kib} KiB", "413"),
             ("who and why of meeting or waiving an obligation", f"{limits.MAX_ACT_BYTES // kib} KiB", "413"),
+            ("a request's headers", f"{limits.MAX_HEADER_BYTES // kib} KiB", "431"),
+            ("connections of one process", f"{limits.MAX_CONNECTIONS}", "503"),
             ("time for a request's headers", f"{limits.HEADER_SECONDS:g} s", "the connection is closed"),
             ("time for a request's body", f"{limits.BODY_SECONDS:g} s", "408"),
         ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from membrane.settings import TenantSettings
-from serving.limits import DECISION_SECONDS
+from serving.limits import DECISION_SECONDS, MAX_CONNECTIONS
 from storage.clock import wall_ms
 
 Clock = Literal["wall", "signals"]
@@ -31,7 +31,7 @@ class ServeConfig:
     keys: Path | None = None
     parent_pid: int | None = None
     share_port: bool = False
-    max_connections: int = 512
+    max_connections: int = MAX_CONNECTIONS
     decision_log: Literal["block", "drop"] = "drop"
     deadline_seconds: float = DECISION_SECONDS
     settings: TenantSettings = field(default_factory=TenantSettings)

@@ -16,6 +16,8 @@ MAX_PRINCIPLES_BYTES: Final = 256 * KIB
 MAX_ACT_BYTES: Final = 4 * KIB
 BODY_SECONDS: Final = 5.0
 HEADER_SECONDS: Final = 5.0
+MAX_HEADER_BYTES: Final = 64 * KIB
+MAX_CONNECTIONS: Final = 512
 DECISION_SECONDS: Final = 0.050
 
 Scope = MutableMapping[str, Any]

@@ -1,4 +1,4 @@
-"""Runs the API: granian in this process, until SIGTERM or SIGINT, or until the parent is gone."""
+"""Runs the API: uvicorn in this process, until SIGTERM or SIGINT, or until the parent is gone."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
+import uvloop
 
-from membrane.errors import UsageError
 from serving.config import ServeConfig
-from serving.limits import HEADER_SECONDS
+from serving.http import DRAIN_SECONDS, Server, listening_socket
 from serving.problems import report
 from storage.directory import DataDir
 from storage.metric_files import use_directory
@@ -26,10 +23,8 @@ if TYPE_CHECKING:
     from serving.app import Api
     from serving.services import Services
 
-DRAIN_SECONDS: Final = 3.0
 _METRIC_KINDS: Final = ("counter", "histogram", "gauge_livemostrecent")
 _PARENT_SECONDS: Final = 0.5
-_BACKLOG: Final = 1024
 UNHEALTHY: Final = 4
 _logger: Final = logging.getLogger("membrane.serving")
 
@@ -40,8 +35,7 @@ def serve(config: ServeConfig) -> int:
     Raises UsageError (port taken, keys, host) and the errors of `Services.open` before it listens.
     """
     signal.signal(signal.SIGTERM, _leave)  # until the event loop takes over
-    if not config.share_port:
-        check_port(config.host, config.port)
+    listening = listening_socket(config.host, config.port, share=config.share_port)
     directory = DataDir.open(config.data, config.partitions)
     use_directory(directory.run_path / "metrics", _METRIC_KINDS)
     # Only now: prometheus-client decides when it is imported whether its metrics are shared.
@@ -53,7 +47,8 @@ def serve(config: ServeConfig) -> int:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        return asyncio.run(_run(create_app(services), services))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(create_app(services), services, listening))
     finally:
         services.close()
 
@@ -62,21 +57,22 @@ def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-async def _run(app: Api, services: Services) -> int:
+async def _run(app: Api, services: Services, listening: socket.socket) -> int:
     """Serves, drains and returns the exit status: 0, 130 after Ctrl-C, 4 if a task beside the answers ended."""
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stop)
-    server = granian_server(app, services.config)
-    serving = asyncio.create_task(server.serve())
+    server = Server(app, services.config)
+    serving = asyncio.create_task(server.serve([listening]))
     helpers = [asyncio.create_task(services.maintain())]
     if services.config.parent_pid is not None:
         helpers.append(asyncio.create_task(_watch_parent(services.config.parent_pid, stop)))
     for task in helpers:
         task.add_done_callback(lambda task: _helper_ended(task, stop))
-    await asyncio.wait([serving, stop], return_when=asyncio.FIRST_COMPLETED)
-    server.stop()  # type: ignore[no-untyped-call]
+    ends: list[asyncio.Future[Any]] = [serving, stop]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
     # What is in flight is answered; who is still sending a body after this long is not waited for.
-    await asyncio.wait([serving], timeout=DRAIN_SECONDS)
+    await asyncio.wait([serving], timeout=DRAIN_SECONDS + 1)
     for task in helpers:
         task.cancel()
     if serving.done():
@@ -109,30 +105,3 @@ async def _watch_parent(parent: int, stop: asyncio.Future[int]) -> None:
     while os.getppid() == parent:  # noqa: ASYNC110 - nobody tells us of it
         await asyncio.sleep(_PARENT_SECONDS)
     _stop(stop, 0)
-
-
-def granian_server(app: object, config: ServeConfig) -> Server:
-    """granian, with a cap on connections, and on the time for headers (of the first request and between requests)."""
-    return Server(
-        app,
-        address=config.host,
-        port=config.port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=int(HEADER_SECONDS * 1000)),
-        websockets=False,
-        backlog=_BACKLOG,
-        backpressure=config.max_connections,
-        log_enabled=False,
-    )
-
-
-def check_port(host: str, port: int) -> None:
-    """UsageError if somebody listens on that port: granian would share it with them in silence."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UsageError(f"--host {host} --port {port}: cannot listen there: {error.strerror}") from error

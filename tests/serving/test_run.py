@@ -19,8 +19,8 @@ import httpx
 import pytest
 
 from membrane.errors import UsageError
+from serving.http import listening_socket
 from serving.limits import BODY_SECONDS, HEADER_SECONDS
-from serving.run import check_port
 
 DEADLINE = 30.0
 PROGRAM = """
@@ -134,7 +134,7 @@ def test_requests_in_flight_are_answered_before_it_ends(process):
                 answer = connection.recv(65_536)
                 if not answer:
                     return
-                answers.append(answer)
+                answers.append(answer if answer.endswith(b"}") else answer + connection.recv(65_536))
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
     for thread in threads:
@@ -167,6 +167,25 @@ def test_slow_headers_slow_bodies_and_idle_connections_are_let_go(process):
     assert time.monotonic() - began < max(BODY_SECONDS, HEADER_SECONDS) + 4
 
 
+def test_headers_without_an_end_are_cut_off(process):
+    with process.connect() as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\nX: ")
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(100):
+                connection.sendall(b"x" * 10_000)
+        with suppress(ConnectionResetError):
+            assert read_all(connection)[:12] in {b"", b"HTTP/1.1 431"}
+    assert httpx.get(process.url + "/livez").status_code == 200
+
+
+def test_what_is_no_http_is_refused_and_asking_to_upgrade_changes_nothing(process):
+    with process.connect() as connection:
+        connection.sendall(b"\x16\x03\x01\x02 hello\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    assert httpx.get(process.url + "/livez", headers=upgrade).status_code == 200
+
+
 def test_a_chunked_body_is_cut_off_at_the_cap(process):
     with process.connect() as connection:
         connection.sendall(request("/v1/decisions", b"", "Transfer-Encoding: chunked"))
@@ -184,12 +203,13 @@ def test_a_declared_length_beyond_the_cap_is_refused_without_reading(process):
         assert connection.recv(65_536).startswith(b"HTTP/1.1 413")
 
 
-def test_connections_beyond_the_cap_wait_and_the_others_are_served(tmp_path):
+def test_connections_beyond_the_cap_are_told_so_and_the_others_are_served(tmp_path):
     api = start(tmp_path / "data", max_connections=4)
     held = [api.connect() for _ in range(40)]
-    for connection in held:
+    assert held[-1].recv(100).startswith(b"HTTP/1.1 503")
+    for connection in held[:4]:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
-    assert held[0].recv(100).startswith(b"HTTP/1.1 200")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
     descriptors = len(os.listdir(f"/proc/{api.process.pid}/fd"))  # noqa: PTH208 - counted, not walked
     for connection in held:
         connection.close()
@@ -214,7 +234,7 @@ def test_it_ends_with_its_parent(tmp_path):
 
 def test_a_port_that_is_taken_is_refused(process):
     with pytest.raises(UsageError, match=f"--port {process.port}"):
-        check_port("127.0.0.1", process.port)
+        listening_socket("127.0.0.1", process.port, share=False)
 
 
 def test_after_decisions_it_maps_no_learner_and_no_dataflow_engine(process):
