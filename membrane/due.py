@@ -50,12 +50,12 @@ def deadlines(state: State) -> list[int]:
 
 def moments(state: State, tracker: Tracker) -> list[int]:
     """Every moment, past or to come, at which stage or lifecycle may change by time."""
-    windows = (*relapse_moments(state), *tone_moments(state), *usage_moments(state))
-    return [*deadlines(state), *turning_points(state, tracker), *windows]
+    found = deadlines(state) + turning_points(state, tracker) + lifecycle_moments(state)
+    return found + relapse_moments(state) + tone_moments(state) + usage_moments(state)
 
 
 def turning_points(state: State, tracker: Tracker) -> list[int]:
-    """Moments that single events and the stage itself set."""
+    """Moments at which the stage may change that single events and the stage itself set."""
     found: list[int] = []
     if tracker.stage == CRISIS:
         found.append(quiet_from(state) + QUIET_AFTER_CRISIS)
@@ -68,11 +68,13 @@ def turning_points(state: State, tracker: Tracker) -> list[int]:
         found.append(state.low_csat_at + LOW_CSAT_FOR)
     if state.nps:
         found.append(state.nps[0] + NPS_FOR)
-    found.append((state.opened_at or state.first_at) + NEW_FOR)
-    asleep = dormant_from(state)
-    if asleep is not None:
-        found.append(asleep)
     return found
+
+
+def lifecycle_moments(state: State) -> list[int]:
+    """Moments at which the lifecycle alone may change."""
+    grown, asleep = (state.opened_at or state.first_at) + NEW_FOR, dormant_from(state)
+    return [grown] if asleep is None else [grown, asleep]
 
 
 def relapse_moments(state: State) -> list[int]:

@@ -13,10 +13,10 @@ import msgspec
 
 from membrane.cases import relapse_products
 from membrane.dictionary import Matters, Position, any_move
-from membrane.due import deadlines, relapse_moments, tone_moments, turning_points, usage_moments
+from membrane.due import deadlines, lifecycle_moments, relapse_moments, tone_moments, turning_points, usage_moments
 from membrane.features import usage_ratio
 from membrane.record import Cause, Metric, Record, State, Tracker
-from membrane.stages import CRISIS, RECOVERING, TONE_HIGH, TONE_LOW, USAGE_HIGH, USAGE_LOW, lifecycle, week_tone
+from membrane.stages import CRISIS, RECOVERING, TOLD, TONE_HIGH, TONE_LOW, USAGE_HIGH, USAGE_LOW, lifecycle, week_tone
 from membrane.tiles import MEASURE
 from membrane.times import DAY
 from membrane.tracker import ADVISORY, evaluate
@@ -61,8 +61,12 @@ class Forecast:
             return False
         t, before, known = self._steps[-1]
         state, tracker = self._record.state, copied_tracker(before)
-        for moment in sorted({moment for moment in _candidates(state, before, t) if moment > t}):
-            evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, churn_threshold=self._churn_threshold)
+        of_stage = {moment for moment in _candidates(state, before, t) if moment > t}
+        for moment in sorted(of_stage.union(moment for moment in lifecycle_moments(state) if moment > t)):
+            if moment in of_stage:
+                evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, churn_threshold=self._churn_threshold)
+            else:
+                tracker.lifecycle = LIFECYCLES.index(lifecycle(state, tracker, moment))
             standing = str(STAGES[tracker.stage]), str(LIFECYCLES[tracker.lifecycle])
             if standing != known:
                 self._steps.append((moment, tracker, standing))
@@ -90,7 +94,7 @@ def _candidates(state: State, tracker: Tracker, t: int) -> Iterable[int]:
 def _turning_days(state: State, t: int) -> Iterator[int]:
     """The ends of days that take the week's tone or the usage ratio past a limit; in a week both are unknown."""
     days = tone_moments(state) if _tone_matters(state, t) else []
-    if any(_usage_matters(metric) for metric in state.metrics):
+    if state.metrics and any(map(_usage_matters, state.metrics)):
         days += usage_moments(state)
     if not days:
         return
@@ -106,7 +110,7 @@ def _turning_days(state: State, t: int) -> Iterator[int]:
 def _past_limits(state: State, t: int) -> tuple[bool, bool, bool, bool]:
     tone, count = week_tone(state, t)
     ratio = usage_ratio(state, t)
-    told, measured = count >= 2, ratio is not None
+    told, measured = count >= TOLD, ratio is not None
     ratio = ratio or 0.0
     return (
         told and tone <= TONE_LOW,
@@ -119,10 +123,13 @@ def _past_limits(state: State, t: int) -> tuple[bool, bool, bool, bool]:
 def _tone_matters(state: State, t: int) -> bool:
     """Whether the mean tone of the week can still fall or rise past a limit as its days go: a mean of some of the days
     lies between the least and the greatest of theirs."""
-    today = t // DAY
-    days = [sums for day, sums in state.tiles_1d.items() if day > today - _WEEK and sums.get(_TONE_COUNT)]
-    means = [sums.get(_TONE_SUM, 0) / sums[_TONE_COUNT] / 10_000 for sums in days]
-    return any(not TONE_LOW < mean < TONE_HIGH for mean in means)
+    today, told, strong = t // DAY, 0, False
+    for day, sums in state.tiles_1d.items():
+        count = sums.get(_TONE_COUNT)
+        if count and day > today - _WEEK:
+            told += count
+            strong = strong or not TONE_LOW < sums.get(_TONE_SUM, 0) / count / 10_000 < TONE_HIGH
+    return strong and told >= TOLD
 
 
 def _usage_matters(metric: Metric) -> bool:

@@ -32,6 +32,7 @@ CRISIS_RECURRENCES: Final = 4  # more than three
 STRAINED_RECURRENCES: Final = 2
 USAGE_LOW, USAGE_HIGH = 0.5, 1.15
 TONE_LOW, TONE_HIGH = -0.3, 0.4
+TOLD: Final = 2  # messages of a week whose mean tone says something
 NPS_LOW, NPS_HIGH = 600, 900  # in 1e-2
 NO_EVIDENCE: Final = frozenset(RESOLUTION_CODES.index(code) for code in NO_EVIDENCE_CODES)
 
@@ -185,7 +186,7 @@ def _strained(state: State, t: int, waiting: Collection[int]) -> list[tuple[str,
     if most >= STRAINED_RECURRENCES:
         drivers.append(("recurrences_30d", float(most)))
     mean, count = week_tone(state, t)
-    if count >= 2 and mean <= TONE_LOW:
+    if count >= TOLD and mean <= TONE_LOW:
         drivers.append(("tone_mean_7d", mean))
     if state.low_csat_at and state.low_csat_at > t - LOW_CSAT_FOR:
         drivers.append(("low_scores_30d", 1.0))
@@ -223,7 +224,7 @@ def _thriving(state: State, t: int) -> list[tuple[str, float]]:
     if state.nps and state.nps[1] >= NPS_HIGH and state.nps[0] > t - NPS_FOR:
         drivers.append(("nps_last", state.nps[1] / 100))
     mean, count = week_tone(state, t)
-    if count >= 2 and mean >= TONE_HIGH:
+    if count >= TOLD and mean >= TONE_HIGH:
         drivers.append(("tone_mean_7d", mean))
     ratio = usage_ratio(state, t)
     if ratio is not None and ratio >= USAGE_HIGH:

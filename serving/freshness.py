@@ -1,4 +1,4 @@
-"""What the stream says of itself in each partition's meta, read at most every 50 ms, and what time it is."""
+"""What the stream says of itself in each partition's meta, read at most every 100 ms, and what time it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from serving.config import Clock
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
-KEPT_MS: Final = 50
+KEPT_MS: Final = 100
 
 
 class RevisionInForce(msgspec.Struct):
@@ -58,7 +58,7 @@ class Freshness:
 
     def now(self) -> int:
         """The moment decisions are for: the wall clock, or under `--clock signals` the log's greatest accepted time
-        (the wall clock before there is any; what other processes accept counts within 50 ms). Raises StoreUnavailable
+        (the wall clock before there is any; what other processes accept counts within 100 ms). Raises StoreUnavailable
         or RecordUnreadable when the log cannot tell."""
         wall = self._now_ms()
         if self._clock == "wall":

@@ -111,7 +111,7 @@ class Api:
         )
         for other in range(self.services.directory.partitions):
             self.store(other).commit(commit if other == partition else Commit(meta=self.meta(other, **meta)))
-        self.clock.ms += 50  # what the API keeps for 20 ms is read anew
+        self.clock.ms += 100  # what the API keeps for 100 ms is read anew
         return written
 
     def overwrite(self, data: bytes, customer: str = "c-1", tenant: str = "default") -> None:
@@ -119,7 +119,7 @@ class Api:
         partition = partition_of(tenant, customer, self.services.directory.partitions)
         commit = Commit([(tenant, customer, data)], [(tenant, customer, None)], meta=self.meta(partition))
         self.store(partition).commit(commit)
-        self.clock.ms += 50
+        self.clock.ms += 100
 
     def meta(self, partition: int, **fields: Any) -> bytes:
         """A partition's meta: the end of the log just seen, the shipped principles and a model in force."""

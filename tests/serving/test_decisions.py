@@ -47,7 +47,7 @@ def test_a_steady_customer_may_be_sold_to(api):
     body = answer.json()
     assert (body["customer"], body["choice"], body["logged"]) == ("c-1", ["upsell"], True)
     assert (body["state"]["version"], body["state"]["as_of"]) == (record.version, format_time(record.clock))
-    assert body["state"]["staleness_seconds"] == pytest.approx(0.05)
+    assert body["state"]["staleness_seconds"] == pytest.approx(0.1)
     assert body["revisions"]["stage_model"] == "seed+00000000"
     assert answer.headers["content-length"] == str(len(answer.content))
 

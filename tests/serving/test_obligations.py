@@ -31,7 +31,7 @@ def test_an_act_is_recorded_in_the_log_and_nothing_else_is_changed(api, act):
     answer = api.post(f"/v1/obligations/o-1/{act}", json={"by": "ana", "reason": "called"})
     assert answer.status_code == 202
     assert answer.json() == {
-        "act": act, "obligation": "o-1", "customer": "c-1", "time": "2026-11-23T10:00:00.050Z", "by": "ana",
+        "act": act, "obligation": "o-1", "customer": "c-1", "time": "2026-11-23T10:00:00.100Z", "by": "ana",
         "reason": "called",
     }  # fmt: skip
     (record,) = api.services.log.timeline("default", "c-1", None, 10)
