@@ -6,7 +6,7 @@ matter are left out and the others tried on a copy of the tracker, so that a dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -92,32 +92,33 @@ def _candidates(state: State, tracker: Tracker, t: int) -> Iterable[int]:
 
 
 def _turning_days(state: State, t: int) -> Iterator[int]:
-    """The ends of days that take the week's tone or the usage ratio past a limit; in a week both are unknown."""
-    days = tone_moments(state) if _tone_matters(state, t) else []
+    """The ends of days that take the week's tone or the usage ratio past a limit."""
+    if _tone_matters(state, t):
+        yield from _crossings(state, t, tone_moments(state), _tone_side)
     if state.metrics and any(map(_usage_matters, state.metrics)):
-        days += usage_moments(state)
-    if not days:
-        return
-    before = _past_limits(state, t)
-    last = (t // DAY + _WEEK) * DAY
+        yield from _crossings(state, t, usage_moments(state), _usage_side)
+
+
+def _crossings(state: State, t: int, days: Iterable[int], side: Callable[[State, int], int]) -> Iterator[int]:
+    """Those ends of days at which the side changes; in a week both tone and ratio are unknown."""
+    before, last = side(state, t), (t // DAY + _WEEK) * DAY
     for moment in sorted({moment for moment in days if t < moment <= last}):
-        now = _past_limits(state, moment)
+        now = side(state, moment)
         if now != before:
             yield moment
         before = now
 
 
-def _past_limits(state: State, t: int) -> tuple[bool, bool, bool, bool]:
+def _tone_side(state: State, t: int) -> int:
+    """-1 and 1: past the limits of the week's tone; 0: neither."""
     tone, count = week_tone(state, t)
+    return (tone >= TONE_HIGH) - (tone <= TONE_LOW) if count >= TOLD else 0
+
+
+def _usage_side(state: State, t: int) -> int:
+    """-1 and 1: past the limits of the usage ratio; 0: neither."""
     ratio = usage_ratio(state, t)
-    told, measured = count >= TOLD, ratio is not None
-    ratio = ratio or 0.0
-    return (
-        told and tone <= TONE_LOW,
-        told and tone >= TONE_HIGH,
-        measured and ratio <= USAGE_LOW,
-        measured and ratio >= USAGE_HIGH,
-    )
+    return 0 if ratio is None else (ratio >= USAGE_HIGH) - (ratio <= USAGE_LOW)
 
 
 def _tone_matters(state: State, t: int) -> bool:
