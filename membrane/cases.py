@@ -10,6 +10,8 @@ import zlib
 from bisect import insort
 from typing import Final
 
+from msgspec import UNSET
+
 from membrane import signals as s
 from membrane.record import Case, Problem, State
 from membrane.signals import StoredSignal
@@ -54,6 +56,36 @@ def apply_case_signal(state: State, data: CaseData, signal: StoredSignal, t: int
     if not isinstance(data, s.CaseResolved):
         _report(state, case)
     _bound_cases(state)
+
+
+def restate(state: State, data: s.CaseUpdated, t: int) -> bool:
+    """Takes in an update that says of a known case what is known of it, as most of them do; else False, and nothing is
+    done. The registers' times move, but no value does."""
+    case = next((known for known in state.cases if known.case == data.case), None)
+    if case is None or t < case.opened_at or not _is_known(case, data):
+        return False
+    case.touched_at = max(case.touched_at, t)
+    _describe(case, data.category, data.product, t)
+    _update(case, data, t)
+    return True
+
+
+def _is_known(case: Case, data: s.CaseUpdated) -> bool:
+    if data.severity is not None and (data.severity != case.severity or not case.severity_at):
+        return False
+    if data.status is not None and CASE_STATUSES.index(data.status) != case.status:
+        return False
+    if data.eta is not UNSET and (case.eta if data.eta is None else parse_time(data.eta)) != case.eta:
+        return False
+    if data.eta is None and case.eta is not None:
+        return False
+    return all(
+        said is None or said == first == now
+        for said, first, now in (
+            (data.category, case.category, case.category_now),
+            (data.product, case.product, case.product_now),
+        )
+    )
 
 
 def _opened(state: State, case: Case, data: s.CaseOpened, t: int, clock: int) -> None:

@@ -16,7 +16,7 @@ from msgspec import structs
 from membrane import obligations
 from membrane.due import deadlines, first_after, moments
 from membrane.facts import RecordFacts
-from membrane.fold import fold
+from membrane.fold import Folded, fold
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
 from membrane.settings import TenantSettings
@@ -54,7 +54,8 @@ class Received:
     record: Record
     signal: StoredSignal
     data: Data | None
-    news: bool
+    folded: Folded
+    still: bool  # neither the signal nor the time that has passed changes anything that the customer is judged by
     happened: list[Happening]
     known: frozenset[int] | None  # the deadlines before the signal; None if it can set none at or before the clock
 
@@ -82,22 +83,25 @@ def receive(
     happened = _fire(record, clock, rules, fired_until) if is_due else []
     late = signal.time < clock or isinstance(getattr(data, "eta", None), str)
     known = frozenset(_deadlines(record, rules) if record.clock else ()) if late else None
-    news = fold(record.state, signal, data, clock)
+    folded = fold(record.state, signal, data, clock)
+    still = folded is Folded.NOTHING and record.clock > 0 and not is_due and not record.overdue
     record.clock = clock
-    return Received(record, signal, data, news, happened, known)
+    return Received(record, signal, data, folded, still, happened, known)
 
 
 def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
     """Take the score of the folded row, move the stage, settle and open obligations; all that happened, in order."""
     record, signal, happened = received.record, received.signal, received.happened
-    if received.news:
+    settled = obligations.settle(record, signal.type, received.data, signal.time, rules.principles)
+    if received.still and not settled:
+        return happened
+    if received.folded is Folded.NEWS:
         estimate(record.tracker, score, record.clock)
     known = received.known
     if known is not None:
         _put_off(record, deadlines(record.state), known)
     cause = Cause(signal.source, signal.id, signal.type)
     moved = _evaluate(record, record.clock, signal.time, cause, rules, happened)
-    settled = obligations.settle(record, signal.type, received.data, signal.time, rules.principles)
     happened.extend(_told(owed, signal.time, rules) for owed in settled)
     if known is None:
         _require(record, record.clock, signal.time, rules, happened)

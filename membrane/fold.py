@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any, Final, TypeVar
 
 from membrane import signals as s
-from membrane.cases import KEPT_NAME_BYTES, apply_case_signal, keep_latest, replace_product
+from membrane.cases import KEPT_NAME_BYTES, apply_case_signal, keep_latest, replace_product, restate
 from membrane.contacts import answer_contact, change_consent, make_contact
 from membrane.news import FROM_CUSTOMER, is_surely_news, touched
 from membrane.record import LowScore, Metric, Profile, State
@@ -40,12 +41,22 @@ Handler = Callable[[State, Any, StoredSignal, int, int], None]
 """(state, typed data, signal, event time, clock)"""
 
 
-def fold(state: State, signal: StoredSignal, data: Data | None, clock: int) -> bool:
-    """Fold one signal into `state`, in place; `clock` is the customer's clock with this signal (>= its time).
+class Folded(Enum):
+    """What a signal changed: the features at the clock (it was news); or at most the state; or, for certain, nothing
+    that stages, conditions and due times are told by."""
 
-    True if the signal was news: it changed the features at `clock`.
-    """
+    NEWS = "news"
+    STATE = "state"
+    NOTHING = "nothing"
+
+
+def fold(state: State, signal: StoredSignal, data: Data | None, clock: int) -> Folded:
+    """Fold one signal into `state`, in place; `clock` is the customer's clock with this signal (>= its time)."""
     t = signal.time
+    if isinstance(data, s.CaseUpdated) and 0 < state.first_at <= t and restate(state, data, t):
+        state.signals += 1
+        state.last_at = max(state.last_at, t)
+        return Folded.NOTHING
     handler = _HANDLERS.get(signal.type) if data is not None else None
     sure = handler is not None and is_surely_news(state, signal.type, t, clock)
     before = None if sure else touched(state, signal.type, t, clock)
@@ -56,7 +67,7 @@ def fold(state: State, signal: StoredSignal, data: Data | None, clock: int) -> b
         handler(state, data, signal, t, clock)
         if signal.type in FROM_CUSTOMER:
             _active(state, t)
-    return sure or touched(state, signal.type, t, clock) != before
+    return Folded.NEWS if sure or touched(state, signal.type, t, clock) != before else Folded.STATE
 
 
 def _active(state: State, t: int) -> None:

@@ -17,6 +17,7 @@ import msgspec
 from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
 from membrane.errors import InvalidBundle, InvalidPrinciples, RecordUnreadable, StoreRefused
 from membrane.features import features
+from membrane.fold import Folded
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Obligation, Record, decode, encode
@@ -235,12 +236,12 @@ class PartitionSteps:
                 due=work.due.get(entry.customer, held.due),
             )
             received.append((entry.offset, held, folded))
-        news = [(offset, held.record) for offset, held, folded in received if folded.news]
+        news = [(offset, held.record) for offset, held, one in received if one.folded is Folded.NEWS]
         scored = infer(self.scorer, [features(record.state, record.clock) for _, record in news])
         scores = {offset: score for (offset, _), score in zip(news, scored, strict=True)}
-        for offset, held, folded in received:
-            happened = judge(folded, scores.get(offset, _NO_SCORE), self.rules)
-            self._touched(work, held, offset, happened)
+        for offset, held, one in received:
+            happened = judge(one, scores.get(offset, _NO_SCORE), self.rules)
+            self._touched(work, held, offset, happened, still=one.still)
 
     def _pass_ticks(self, work: _Work, customer: Customer, passing: Passing, until: int) -> None:
         """Let a customer pass the ticks up to number `until`: those at which it is due fire."""
@@ -369,7 +370,9 @@ class PartitionSteps:
             held = work.held[customer] = _Held(new_record(*customer, t))
         return held
 
-    def _touched(self, work: _Work, held: _Held, offset: int, happened: Sequence[Happening]) -> None:
+    def _touched(
+        self, work: _Work, held: _Held, offset: int, happened: Sequence[Happening], *, still: bool = False
+    ) -> None:
         """Note what the log record at `offset` did to a customer, before anything else changes it."""
         record = held.record
         for number, happening in enumerate(happened):
@@ -382,8 +385,11 @@ class PartitionSteps:
         record.version = offset
         record.revision = work.meta.revision_offset
         held.changed = True
-        soonest = 0 if work.meta.revised else next_due(record, self.rules, record.clock)
-        work.due[record.tenant, record.customer] = soonest
+        customer = (record.tenant, record.customer)
+        if still and not happened:
+            work.due.setdefault(customer, held.due)
+        else:
+            work.due[customer] = 0 if work.meta.revised else next_due(record, self.rules, record.clock)
 
     def _applied(self, work: _Work, next_offset: int) -> Applied:
         return Applied(self._gather(work, next_offset), work.meta, work.transitions)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from membrane.features import FEATURE_NAMES, features
-from membrane.fold import fold
+from membrane.fold import Folded, fold
 from membrane.record import State
 from membrane.signals import check
 from training.linear import Rows
@@ -29,7 +29,7 @@ def feature_rows(events: Iterable[Event], every: int = 3) -> tuple[Rows, list[st
         signal = check(encode(event), "default")
         stored = signal.stored
         state = states[stored.customer]
-        news = fold(state, stored, signal.typed, stored.time)
+        news = fold(state, stored, signal.typed, stored.time) is Folded.NEWS
         if news and state.signals % every == 0:
             rows.extend(features(state, stored.time))
             customers.append(stored.customer)

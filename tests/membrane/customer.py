@@ -31,9 +31,13 @@ class Customer:
 
     def hear(self, item: StoredSignal) -> list[Happening]:
         """A signal comes."""
+        return judge(receive(self.meet(item), item, typed(item), self.last_tick, self.rules), self.score, self.rules)
+
+    def meet(self, item: StoredSignal) -> Record:
+        """The record that a signal is for, new if it is the first."""
         if self._record is None:
             self._record = new_record(item.tenant, item.customer, item.time)
-        return judge(receive(self._record, item, typed(item), self.last_tick, self.rules), self.score, self.rules)
+        return self._record
 
     def tick(self, t: int) -> list[Happening]:
         """The partition's clock says t."""

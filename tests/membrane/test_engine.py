@@ -308,3 +308,57 @@ def test_a_tick_that_only_finds_no_room_for_a_debt_is_written() -> None:
     assert advance(record, START + DAY + 1, PACK) is not None
     assert record.unopened == 1
     assert advance(record, START + DAY + 2, PACK) is None
+
+
+# ---- what changes nothing ------------------------------------------------------------------------------------------
+
+updates = st.fixed_dictionaries(
+    {"case": st.sampled_from(["A", "B"])},
+    optional={
+        "severity": st.sampled_from([2, 3]),
+        "status": st.sampled_from(["open", "waiting_on_customer"]),
+        "category": st.sampled_from(["net", "bill"]),
+        "eta": st.sampled_from([None, format_time(START + DAY)]),
+    },
+)
+steps = st.tuples(st.sampled_from(["case.updated"] * 5 + ["case.opened", "case.resolved", "credit.given"]), updates)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(steps, st.integers(-2 * HOUR, 30 * HOUR)), min_size=1, max_size=25))
+def test_a_signal_that_changes_nothing_is_not_judged_and_judging_it_would_change_nothing(told) -> None:
+    judged, spared = Customer(PACK), Customer(PACK)
+    t, due = START, 0
+    for number, ((kind, data), later) in enumerate(told):
+        t = max(t + later, START)
+        given = {"case": data["case"]} if kind == "case.resolved" else dict(data)
+        if kind == "case.opened":
+            given |= {"category": given.get("category", "net"), "severity": given.get("severity", 3)}
+            given.pop("status", None)
+        if kind == "credit.given":
+            given = {"kind": "free_service"}
+        item = signal(number, kind, t, given)
+        happened = judged.hear(item)
+        record = spared.meet(item)
+        received = receive(record, item, typed(item), 0, PACK, due=due)
+        assert judge(received, Score(), PACK) == happened
+        due = next_due(record, PACK, record.clock) if not received.still else due
+        assert due == next_due(record, PACK, record.clock) == next_due(judged.record, PACK, record.clock)
+    for customer in (judged, spared):
+        customer.tracker.drivers = []  # those say what the last signal that was judged found
+    assert spared.record == judged.record
+
+
+def test_most_updates_of_a_case_change_nothing() -> None:
+    customer = Customer(PACK)
+    customer.tell("case.opened", START, case="A", category="net", severity=3, product="T1")
+    record, due = customer.record, next_due(customer.record, PACK, START)
+    said = {"case": "A", "severity": 3, "status": "open", "category": "net"}
+    for number, (data, still) in enumerate(
+        [(said, True), (said | {"severity": 2}, False), (said | {"case": "B"}, False)]
+    ):
+        item = signal(100 + number, "case.updated", START + 1 + number, data)
+        received = receive(record, item, typed(item), 0, PACK, due=due)
+        assert received.still is still
+        judge(received, Score(), PACK)
+        due = next_due(record, PACK, record.clock)

@@ -15,6 +15,7 @@ from membrane.dictionary import FACTS, FEATURE_PREFIX
 from membrane.engine import judge, new_record, next_due, receive
 from membrane.facts import RecordFacts
 from membrane.features import FEATURE_NAMES, features
+from membrane.fold import Folded
 from membrane.forecast import copied_tracker
 from membrane.principles import PrincipleSet
 from membrane.record import decode
@@ -206,11 +207,11 @@ def test_law_8_holds_for_every_type_of_signal_and_what_changes_the_features_is_n
         clock = max(record.clock, item.time)
         before = features(record.state, clock)
         received = receive(record, item, typed(item), 0, BY_RULES)
-        assert received.news == (features(record.state, clock) != before), item.type
+        assert (received.folded is Folded.NEWS) == (features(record.state, clock) != before), item.type
         old = copied_tracker(record.tracker)
         judge(received, score, BY_RULES)
         new = record.tracker
-        if not received.news and new.stage == old.stage:
+        if received.folded is not Folded.NEWS and new.stage == old.stage:
             assert (new.probabilities, new.estimated_at, new.churn) == (old.probabilities, old.estimated_at, old.churn)
 
 
