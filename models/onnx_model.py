@@ -11,7 +11,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from membrane.errors import InvalidBundle
-from models.bundle import Bundle, Linear
+from models.bundle import Bundle
 
 OUTPUT: Final = "probabilities"
 GOLDEN_TOLERANCE: Final = 1e-5
@@ -60,8 +60,9 @@ class OnnxModel:
         padded[: len(rows)] = rows
         (output,) = self._session.run([OUTPUT], {self._input: padded})
         found = np.asarray(output, np.float64)[: len(rows)]
-        lawful = np.isfinite(found).all(axis=1) & (found >= 0).all(axis=1) & (abs(found.sum(axis=1) - 1) < 1e-3)
-        return np.where(lawful[:, None], found, np.nan)
+        # A sum that is no number, or infinite, is not near 1 either.
+        lawful = (found.min(axis=1) >= 0) & (np.abs(found.sum(axis=1) - 1) < 1e-3)
+        return found if lawful.all() else np.where(lawful[:, None], found, np.nan)
 
     def drivers(self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64], at_most: int = 3) -> list[Drivers]:
         """For each row (n, features) the features that speak most for its `chosen` class (n,), greatest first.
@@ -70,9 +71,9 @@ class OnnxModel:
         classes; a model that is not linear has none."""
         if self._linear is None:
             return [[] for _ in rows]
-        linear, coef = self._linear
-        inside = np.clip(rows.astype(np.float64), linear.low, linear.high)
-        contributions = coef[chosen] * ((inside - linear.mean) / linear.scale)
+        low, high, mean, scale, coef = self._linear
+        inside = np.minimum(np.maximum(rows.astype(np.float64), low), high)
+        contributions = coef[chosen] * ((inside - mean) / scale)
         best = np.argsort(-contributions, axis=1, kind="stable")[:, :at_most]
         amounts = np.take_along_axis(contributions, best, axis=1)
         return [self._named(*row) for row in zip(best.tolist(), amounts.tolist(), strict=True)]
@@ -94,12 +95,14 @@ class OnnxModel:
         if not worst <= GOLDEN_TOLERANCE:  # NaN is refused, too
             raise self._fault(f"golden outputs within {GOLDEN_TOLERANCE}", f"a difference of {worst}")
 
-    def _weights(self) -> tuple[Linear, npt.NDArray[np.float64]] | None:
+    def _weights(self) -> tuple[npt.NDArray[np.float64], ...] | None:
+        """What `drivers` needs of a linear model: low, high, mean, scale and the weights less their mean."""
         linear = self.bundle.manifest.linear
         if linear is None:
             return None
         coef = _matrix(linear.coef)
-        return linear, coef - coef.mean(axis=0)
+        columns = (np.array(one, np.float64) for one in (linear.low, linear.high, linear.mean, linear.scale))
+        return (*columns, coef - coef.mean(axis=0))
 
     def _named(self, columns: list[int], amounts: list[float]) -> Drivers:
         names = self.bundle.manifest.features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -30,10 +31,10 @@ def infer(scorer: DrivenScorer, rows: Sequence[list[float]]) -> list[Score]:
     """The score of each row; `invalid` where a model that should answer gave no numbers."""
     if not rows or (scorer.stage_revision is None and scorer.churn_revision is None):
         return [Score()] * len(rows)
-    matrix = np.array(rows, dtype=np.float32)
+    matrix = np.frombuffer(b"".join([array("f", row).tobytes() for row in rows]), np.float32).reshape(len(rows), -1)
     probabilities, churn = scorer.score(matrix)
     bad_rows = unusable(probabilities)
-    flags = [bool(bad) for bad in bad_rows]
+    flags = bad_rows.tolist()
     chosen = np.where(bad_rows, 0, np.nan_to_num(probabilities).argmax(axis=1))
     drivers = scorer.stage_drivers(matrix, chosen)
     has_stage = scorer.stage_revision is not None

@@ -1,13 +1,14 @@
 """The steps of one partition: a block of the log in, one commit of the partition's store out.
 
 The result depends on the log alone, not on how it is cut into blocks. Customers have nothing to do with each other, so
-a stretch of signals and ticks is applied one round at a time (the n-th signal of each customer, behind the ticks at
-which it was due before), and the rows of a round are scored in one model call. A revision and an act end a stretch.
+a stretch of signals and ticks is applied one round at a time (each customer up to its next signal that is news, behind
+the ticks at which it was due before), and the rows of a round are scored in one model call. A revision and an act end a
+stretch.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -202,46 +203,59 @@ class PartitionSteps:
         work.due.update(stored)
         self._load(work, {*stored, *(entry.customer for entry, _ in stretch.signals)})
         passing = Passing(stretch.ticks, work.meta)
-        waiting = stretch.signals
-        while waiting:
-            this_round: list[tuple[DecodedSignal, int]] = []
-            rest: list[tuple[DecodedSignal, int]] = []
-            seen: set[Customer] = set()
-            for one in waiting:
-                (rest if one[0].customer in seen else this_round).append(one)
-                seen.add(one[0].customer)
-            self._round(work, this_round, passing)
-            waiting = rest
+        waiting: dict[Customer, deque[tuple[DecodedSignal, int]]] = {}
+        for one in stretch.signals:
+            waiting.setdefault(one[0].customer, deque()).append(one)
+        queues = list(waiting.values())
+        while queues:
+            self._round(work, queues, passing)
+            queues = [queue for queue in queues if queue]
         if stretch.ticks:
             for customer in sorted(one for one, due in work.due.items() if due is not None and due <= passing.latest):
                 self._pass_ticks(work, customer, passing, len(stretch.ticks))
             work.meta.last_tick = work.meta.fired_until = passing.clocks[-1]
 
-    def _round(self, work: _Work, entries: list[tuple[DecodedSignal, int]], passing: Passing) -> None:
-        received: list[tuple[int, _Held, Received]] = []
-        for entry, ticks in entries:
-            if ticks:
-                self._pass_ticks(work, entry.customer, passing, ticks)
-            if entry.signal is None or entry.customer in work.unreadable:
-                self.dropped.append(Dropped(entry.offset, entry.fault or UNREADABLE))
-                continue
-            held = self._held(work, entry.customer, entry.signal.time)
-            folded = receive(
-                held.record,
-                entry.signal,
-                entry.data,
-                passing.clocks[ticks],
-                self.rules,
-                fired_until=passing.fired[ticks],
-                due=work.due.get(entry.customer, held.due),
-            )
-            received.append((entry.offset, held, folded))
-        news = [(offset, held.record) for offset, held, one in received if one.folded is Folded.NEWS]
-        scored = infer(self.scorer, [features(record.state, record.clock) for _, record in news])
-        scores = {offset: score for (offset, _), score in zip(news, scored, strict=True)}
-        for offset, held, one in received:
-            happened = judge(one, scores.get(offset, _NO_SCORE), self.rules)
-            self._touched(work, held, offset, happened, still=one.still)
+    def _round(self, work: _Work, queues: list[deque[tuple[DecodedSignal, int]]], passing: Passing) -> None:
+        """Bring each customer to its next signal that is news, and score the rows of these in one call."""
+        news: list[tuple[int, _Held, Received]] = []
+        for queue in queues:
+            while queue:
+                entry, ticks = queue.popleft()
+                found = self._receive(work, entry, ticks, passing)
+                if found is None:
+                    continue
+                if found[1].folded is Folded.NEWS:
+                    news.append((entry.offset, *found))
+                    break
+                self._judge(work, entry.offset, *found, _NO_SCORE)
+        scores = infer(self.scorer, [features(held.record.state, held.record.clock) for _, held, _ in news])
+        for (offset, held, received), score in zip(news, scores, strict=True):
+            self._judge(work, offset, held, received, score)
+
+    def _receive(
+        self, work: _Work, entry: DecodedSignal, ticks: int, passing: Passing
+    ) -> tuple[_Held, Received] | None:
+        """Fold a signal, behind the ticks before it at which its customer was due; None if it had to be dropped."""
+        if ticks:
+            self._pass_ticks(work, entry.customer, passing, ticks)
+        if entry.signal is None or entry.customer in work.unreadable:
+            self.dropped.append(Dropped(entry.offset, entry.fault or UNREADABLE))
+            return None
+        held = self._held(work, entry.customer, entry.signal.time)
+        received = receive(
+            held.record,
+            entry.signal,
+            entry.data,
+            passing.clocks[ticks],
+            self.rules,
+            fired_until=passing.fired[ticks],
+            due=work.due.get(entry.customer, held.due),
+        )
+        return held, received
+
+    def _judge(self, work: _Work, offset: int, held: _Held, received: Received, score: Score) -> None:
+        happened = judge(received, score, self.rules)
+        self._touched(work, held, offset, happened, still=received.still)
 
     def _pass_ticks(self, work: _Work, customer: Customer, passing: Passing, until: int) -> None:
         """Let a customer pass the ticks up to number `until`: those at which it is due fire."""
