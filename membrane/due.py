@@ -50,8 +50,15 @@ def deadlines(state: State) -> list[int]:
 
 def moments(state: State, tracker: Tracker) -> list[int]:
     """Every moment, past or to come, at which stage or lifecycle may change by time."""
-    found = deadlines(state) + turning_points(state, tracker) + lifecycle_moments(state)
-    return found + relapse_moments(state) + tone_moments(state) + usage_moments(state)
+    found = turning_points(state, tracker)
+    found += lifecycle_moments(state)
+    if state.cases:
+        found += deadlines(state)
+        found += relapse_moments(state)
+    found += tone_moments(state)
+    if state.metrics:
+        found += usage_moments(state)
+    return found
 
 
 def turning_points(state: State, tracker: Tracker) -> list[int]:
@@ -84,7 +91,7 @@ def relapse_moments(state: State) -> list[int]:
 
 def tone_moments(state: State) -> list[int]:
     """When days with messages leave the week's mean tone."""
-    return [(day + 7) * DAY for day, sums in state.tiles_1d.items() if sums.get(_TONE)]
+    return [(day + 7) * DAY for day, sums in state.tiles_1d.items() if _TONE in sums]
 
 
 def usage_moments(state: State) -> list[int]:
@@ -99,4 +106,8 @@ def first_after(moments: Iterable[int], t: int) -> int | None:
     >>> first_after([30, 10, 20], 10)
     20
     """
-    return min((moment for moment in moments if moment > t), default=None)
+    found: int | None = None
+    for moment in moments:
+        if moment > t and (found is None or moment < found):
+            found = moment
+    return found

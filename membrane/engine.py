@@ -155,14 +155,18 @@ def next_due(record: Record, rules: Rules, t: int) -> int | None:
 
 def _moments(record: Record, rules: Rules, t: int) -> Iterable[int]:
     """The moments at which time alone may change the record; of those of changing facts the next after `t`."""
-    return [*moments(record.state, record.tracker), *_owed_moments(record, rules, t)]
+    found = moments(record.state, record.tracker)
+    found += _owed_moments(record, rules, t)
+    return found
 
 
 def _owed_moments(record: Record, rules: Rules, t: int) -> list[int]:
     found: list[int] = []
     if rules.principles is not None:
-        found.extend(obligations.due_moments(record, rules.principles))
-        found.extend(obligations.require_moments(rules.principles, RecordFacts(record, t, rules.settings)))
+        if record.obligations:  # without them there is no ledger either
+            found.extend(obligations.due_moments(record, rules.principles))
+        if not obligations.asks_nothing(rules.principles, record):
+            found.extend(obligations.require_moments(rules.principles, RecordFacts(record, t, rules.settings)))
     return found
 
 

@@ -37,9 +37,9 @@ def required(
 
     The condition is evaluated for the whole customer first, then for each case, problem, product or survey alone.
     """
-    stage = STAGES[record.tracker.stage]
-    if _is_calm(record.state) and principles.asks_nothing_of_the_calm(stage):
+    if asks_nothing(principles, record):
         return []
+    stage = STAGES[record.tracker.stage]
     facts = RecordFacts(record, t, settings)
     opened: list[Obligation] = []
     unopened = 0
@@ -85,8 +85,6 @@ def breach(record: Record, t: int) -> list[Obligation]:
 
 def due_moments(record: Record, principles: PrincipleSet) -> Iterator[int]:
     """The moments at which obligations change by time: due times, next periods, windows of at_most that make room."""
-    if not record.obligations:  # of most customers; without them there is no ledger either
-        return
     yield from (one.due for one in record.obligations if one.state == OPEN)
     for rule in principles.requires:
         promise = rule.promise
@@ -107,6 +105,12 @@ def require_moments(principles: PrincipleSet, facts: FactSource) -> Iterator[int
     for name in timing.changing:
         if name not in _DUE_ANYWAY and (moment := facts.next_change(name)) is not None:
             yield moment
+
+
+def asks_nothing(principles: PrincipleSet, record: Record) -> bool:
+    """Whether it is plain without any evaluation that no condition of a `require` principle holds, now or by time
+    alone: most customers have no trouble."""
+    return _is_calm(record.state) and principles.asks_nothing_of_the_calm(STAGES[record.tracker.stage])
 
 
 def _is_calm(state: State) -> bool:
