@@ -233,8 +233,7 @@ _ORDER_VALUE: Final = _WIDTH + 1
 _TONE: Final = {
     window: (_WIDTH + 2 + 2 * index, _WIDTH + 3 + 2 * index) for index, window in enumerate(("24h", "7d", "30d"))
 }
-_TONE_SUMS: Final = tuple((window, total, count) for window, (total, count) in _TONE.items())
-_DERIVE: Final = tuple(derive for _, derive in DERIVED)
+_TONE_SUMS: Final = tuple(_TONE.values())
 _BLANK: Final = [0] * (_WIDTH + 8)
 
 
@@ -262,10 +261,73 @@ def features(state: State, t: int) -> list[float]:
         _window(state.tiles_1h, t, "24h", sums)
     _week_and_month(state.tiles_1d, t, sums)
     row: list[float] = [*sums[:_FIRST_DERIVED]]
-    tone = {window: (sums[total], sums[count]) for window, total, count in _TONE_SUMS}
-    reading = Reading(state, t, tone, [*row, float(sums[_ORDER_VALUE])], open_cases(state))
-    row.extend([derive(reading) for derive in _DERIVE])
+    row += _derived(state, t, sums)
     return row
+
+
+def _derived(state: State, t: int, sums: list[int]) -> tuple[float, ...]:
+    """DERIVED at once: the same numbers (a test compares them), in a third of the time."""
+    tones = [(sums[total], sums[count]) for total, count in _TONE_SUMS]
+    day, week, month = [total / count / 10_000 if count else 0.0 for total, count in tones]
+    sent = sums[_INDEX["contacts_out_30d"]]
+    ratio = usage_ratio(state, t) if state.metrics else None
+    return (
+        day,
+        week,
+        month,
+        week - month if tones[1][1] else 0.0,
+        float(tones[2][1]),
+        *(case_features(state, t) if state.cases else _NO_CASES),
+        min(sums[_INDEX["answers_positive_30d"]] / sent, 1.0) if sent else 0.0,
+        1.0 if ratio is None else min(max(ratio, 0.0), 10.0),
+        _days(t, state.order_at),
+        float(state.orders),
+        sums[_ORDER_VALUE] / 100,
+        state.order_value / state.orders / 100 if state.orders else 0.0,
+        *_answer(t, state.nps, 8.0),
+        *_answer(t, state.csat, 4.0),
+        *_answer(t, state.ces, 5.0),
+        _days(t, state.complained_at),
+        _days(t, state.negative_at),
+        _days(t, state.inbound_at),
+        _days(t, state.opened_at or state.first_at, 3650.0),
+    )
+
+
+_NO_CASES: Final = (0.0,) * 7
+
+
+def case_features(state: State, t: int) -> tuple[float, ...]:
+    """The seven features about cases, in the order of DERIVED, in one pass."""
+    count = worst = waiting = recurred = missed = broken = oldest = 0
+    for case in state.cases:
+        late = case.eta is not None and case.eta < t
+        if case.open:
+            count += 1
+            worst = max(worst, 5 - case.severity)
+            waiting += case.status == 1
+            recurred = max(recurred, recurrences(state, case))
+            missed += late and case.status == 0
+            since = max(case.reported_at, case.opened_at)
+            oldest = min(oldest, since) if oldest else since
+            broken += late and t - 30 * DAY < (case.eta or 0)
+        elif late:
+            eta = case.eta or 0
+            broken += t - 30 * DAY < eta < case.resolved_at
+    age = (t - oldest) / HOUR if 0 < oldest < t else 0.0
+    return float(count), float(worst), age, float(waiting), float(recurred), float(broken), float(missed)
+
+
+def _days(t: int, anchor: int, cap: float = AGE_CAP_DAYS) -> float:
+    """An `Age` in days."""
+    if not anchor:
+        return cap
+    return min(cap, (t - anchor) / DAY) if t > anchor else 0.0
+
+
+def _answer(t: int, known: tuple[int, int] | None, neutral: float) -> tuple[float, float]:
+    """The last score and its age."""
+    return (known[1] / 100, _days(t, known[0])) if known else (neutral, AGE_CAP_DAYS)
 
 
 def _window(tiles: Tiles, t: int, window: str, sums: list[int]) -> None:

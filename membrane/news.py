@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from membrane.cases import recurrences
-from membrane.features import AGES, DERIVED, Reading, born_at
+from membrane.features import AGES, DERIVED, Reading, born_at, case_features
 from membrane.record import State
 from membrane.times import DAY
 
@@ -64,23 +63,7 @@ def _derived(*names: str) -> Read:
 
 
 def _cases(state: State, t: int) -> Sequence[float]:
-    """What the features about cases say, in one pass: they are asked for at every update of a case."""
-    count = worst = waiting = recurred = missed = broken = oldest = 0
-    for case in state.cases:
-        late = case.eta is not None and case.eta < t
-        if case.open:
-            count += 1
-            worst = max(worst, 5 - case.severity)
-            waiting += case.status == 1
-            recurred = max(recurred, recurrences(state, case))
-            missed += late and case.status == 0
-            since = min(max(case.reported_at, case.opened_at), t)
-            oldest = min(oldest, since) if oldest else since
-            broken += late and t - 30 * DAY < (case.eta or 0)
-        elif late:
-            eta = case.eta or 0
-            broken += t - 30 * DAY < eta < case.resolved_at
-    return (count, worst, waiting, recurred, missed, broken, oldest, *_lifetime(state, t))
+    return (*case_features(state, t), *_lifetime(state, t))
 
 
 _TOUCHED: Final[dict[str, Read]] = {

@@ -10,11 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from membrane.features import AGE_CAP_DAYS, FEATURE_NAMES, REGISTRY, features, fingerprint, usage_ratio
+from membrane.features import (
+    AGE_CAP_DAYS,
+    DERIVED,
+    FEATURE_NAMES,
+    REGISTRY,
+    SUMMED,
+    Reading,
+    features,
+    fingerprint,
+    open_cases,
+    usage_ratio,
+)
 from membrane.record import Metric, State
 from membrane.signals import StoredSignal
 from membrane.times import DAY, HOUR
 from tests.membrane.customer import Customer
+from tests.membrane.windows import total
 from tests.strategies import START, signals
 
 NOON = START // DAY * DAY + 12 * HOUR
@@ -53,6 +65,21 @@ def test_a_row_is_always_whole_and_finite_and_reading_it_changes_nothing(
     assert len(first) == len(FEATURE_NAMES)
     assert all(math.isfinite(value) for value in first)
     assert features(customer.state, t) == first
+
+
+@given(signals(), st.integers(0, 40 * DAY))
+def test_the_row_at_once_is_what_each_derived_feature_says_alone(stream: list[StoredSignal], later: int) -> None:
+    customer = Customer()
+    for item in stream:
+        customer.hear(item)
+    state, t = customer.state, customer.record.clock + later
+    row, order_value = features(state, t), float(total(state, t, "30d", "order_value"))
+    tone = {
+        window: (total(state, t, window, "tone_sum"), total(state, t, window, "tone_count"))
+        for window in ("24h", "7d", "30d")
+    }
+    reading = Reading(state, t, tone, [*row[: len(SUMMED)], order_value], open_cases(state))
+    assert row[len(SUMMED) :] == [derive(reading) for _, derive in DERIVED]
 
 
 def test_tone_is_a_mean_over_its_window_and_the_trend_compares_the_week_with_the_month() -> None:
