@@ -8,10 +8,11 @@ from msgspec import Struct
 
 from membrane.arbitration import group_of, winner
 from membrane.dictionary import Value
+from membrane.facts import SharedFacts
 from membrane.judging import Finding, Judge, verdict_of
 from membrane.moments import next_verdict_moment
 from membrane.principles import Principle
-from membrane.sight import Asked, SharedFacts, Sight, earliest
+from membrane.sight import Asked, Sight, earliest
 from membrane.vocabulary import InteractionClass, Verdict
 
 Change = tuple[str, Value]

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from membrane import cases as c
-from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, Matters, Value
+from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, FactSource, Matters, Value
 from membrane.due import relapse_moments
 from membrane.feature_changes import next_feature_change
 from membrane.features import AGES, FEATURE_NAMES, born_at, features
@@ -38,6 +38,9 @@ class About(Struct, frozen=True):
 
 
 NOTHING: Final = About()
+CONSENT: Final = "consent.state"
+REQUEST_FACTS: Final = frozenset({"request.channel", "about.known", "about.age", CONSENT})
+"""Facts that differ between the candidates of one request."""
 
 
 class RecordFacts:
@@ -168,6 +171,51 @@ class RecordFacts:
         if self._features is None:
             self._features = features(self.state, self.t)
         return self._features
+
+
+class _Values(dict[str, Value]):
+    """Values read once; those that are the same for all candidates are kept in `shared`, too."""
+
+    __slots__ = ("_shared", "_source")
+
+    def __init__(self, source: FactSource, shared: dict[str, Value]) -> None:
+        self._source = source
+        self._shared = shared
+
+    def __missing__(self, name: str) -> Value:
+        value = self._shared.get(name)
+        if value is None:
+            value = self._source.get(name)
+            if name not in REQUEST_FACTS:
+                self._shared[name] = value
+        self[name] = value
+        return value
+
+
+class SharedFacts:
+    """Facts read once: what is the same for all candidates is kept in `shared`."""
+
+    get: Callable[[str], Value]
+
+    def __init__(self, source: FactSource, shared: dict[str, Value]) -> None:
+        self._source = source
+        self.get = _Values(source, shared).__getitem__  # conditions do little else than read facts
+
+    @property
+    def t(self) -> int:
+        return self._source.t
+
+    def anchor(self, name: str) -> int | None:
+        return self._source.anchor(name)
+
+    def next_change(self, name: str) -> int | None:
+        return self._source.next_change(name)
+
+    def next_move(self, matters: Matters) -> int | None:
+        return self._source.next_move(matters)
+
+    def cases(self) -> Sequence[CaseFacts]:
+        return self._source.cases()
 
 
 Read = Callable[[RecordFacts], Value]

@@ -14,13 +14,14 @@ from membrane.deadline import Deadline
 from membrane.decisions import Candidate
 from membrane.defaults import default_verdict
 from membrane.dictionary import FactSource, Value
+from membrane.facts import CONSENT
 from membrane.precedence import place, strongest
 from membrane.principles import ByStage, Etiquette, Principle
 from membrane.quiet_hours import QuietHours, local
 from membrane.record import Obligation
 from membrane.scope import KINDS_OF, Slot
 from membrane.settings import TenantSettings
-from membrane.sight import CONSENT, Asked, ChangedFacts, Sight
+from membrane.sight import Asked, ChangedFacts, Sight
 from membrane.vocabulary import InteractionClass, Lifecycle, Verdict
 from membrane.wording import TEXTS
 

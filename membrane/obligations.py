@@ -13,7 +13,7 @@ from membrane import signals as s
 from membrane.cases import RELAPSE_CASES
 from membrane.dictionary import FactSource
 from membrane.entities import entities
-from membrane.facts import RecordFacts
+from membrane.facts import RecordFacts, SharedFacts
 from membrane.ledger import make_room, may_be_paid, obligation_id, openings, was_opened
 from membrane.principles import Principle, PrincipleSet, Promise
 from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record, State
@@ -40,7 +40,7 @@ def required(
     if asks_nothing(principles, record):
         return []
     stage = STAGES[record.tracker.stage]
-    facts = RecordFacts(record, t, settings)
+    facts = SharedFacts(RecordFacts(record, t, settings), {})
     opened: list[Obligation] = []
     unopened = 0
     for rule in principles.requires_in(stage)[0]:

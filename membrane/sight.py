@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -12,17 +12,14 @@ from msgspec import Struct
 from membrane.arbitration import Contender
 from membrane.caps import Cap, CapState, cap_state
 from membrane.decisions import Candidate
-from membrane.dictionary import FACTS, CaseFacts, FactSource, Matters, Value
-from membrane.facts import NOTHING, About
+from membrane.dictionary import FACTS, FactSource, Value
+from membrane.facts import NOTHING, About, SharedFacts
 from membrane.principles import Etiquette, Timing
 from membrane.quiet_hours import QuietHours
 from membrane.record import BREACHED, OPEN, Contact, Record
 from membrane.scope import Slot
 from membrane.settings import TenantSettings, zone_of
 
-CONSENT: Final = "consent.state"
-REQUEST_FACTS: Final = frozenset({"request.channel", "about.known", "about.age", CONSENT})
-"""Facts that differ between the candidates of one request."""
 _LASTING: Final = frozenset(fact.name for fact in FACTS if fact.timed == "no")
 
 
@@ -55,51 +52,6 @@ class View(Protocol):
 
     def next_due(self) -> int | None:
         """The next moment > t at which the record itself changes by time."""
-
-
-class _Values(dict[str, Value]):
-    """Values read once; those that are the same for all candidates are kept in `shared`, too."""
-
-    __slots__ = ("_shared", "_source")
-
-    def __init__(self, source: FactSource, shared: dict[str, Value]) -> None:
-        self._source = source
-        self._shared = shared
-
-    def __missing__(self, name: str) -> Value:
-        value = self._shared.get(name)
-        if value is None:
-            value = self._source.get(name)
-            if name not in REQUEST_FACTS:
-                self._shared[name] = value
-        self[name] = value
-        return value
-
-
-class SharedFacts:
-    """Facts read once: what is the same for all candidates is kept in `shared`."""
-
-    get: Callable[[str], Value]
-
-    def __init__(self, source: FactSource, shared: dict[str, Value]) -> None:
-        self._source = source
-        self.get = _Values(source, shared).__getitem__  # conditions do little else than read facts
-
-    @property
-    def t(self) -> int:
-        return self._source.t
-
-    def anchor(self, name: str) -> int | None:
-        return self._source.anchor(name)
-
-    def next_change(self, name: str) -> int | None:
-        return self._source.next_change(name)
-
-    def next_move(self, matters: Matters) -> int | None:
-        return self._source.next_move(matters)
-
-    def cases(self) -> Sequence[CaseFacts]:
-        return self._source.cases()
 
 
 class ChangedFacts(SharedFacts):

@@ -64,6 +64,9 @@ class Finding:
     drivers: tuple[tuple[str, float], ...] = ()
 
 
+_STEADY: Final = Finding(STEADY)
+
+
 def rule_stage(state: State, tracker: Tracker, t: int, waiting: Collection[int] = (), churn: float = -1.0) -> Finding:
     """The first stage whose rule matches at t.
 
@@ -76,11 +79,17 @@ def rule_stage(state: State, tracker: Tracker, t: int, waiting: Collection[int] 
     recovered = tracker.left_crisis_at + RECOVERING_FOR
     if tracker.left_crisis_at and (t < recovered or recovered in waiting):
         return Finding(RECOVERING)
-    for stage, rule in ((STRAINED, _strained(state, t, waiting)), (AT_RISK, _at_risk(state, t, churn))):
-        if rule:
-            return Finding(stage, tuple(rule))
-    thriving = _thriving(state, t)
-    return Finding(THRIVING, tuple(thriving)) if len(thriving) >= 2 else Finding(STEADY)
+    mean, count = week_tone(state, t)
+    tone = mean if count >= TOLD else None
+    strained = _strained(state, t, waiting, tone)
+    if strained:
+        return Finding(STRAINED, tuple(strained))
+    usage = usage_ratio(state, t)
+    at_risk = _at_risk(state, t, churn, usage)
+    if at_risk:
+        return Finding(AT_RISK, tuple(at_risk))
+    thriving = _thriving(state, t, tone, usage)
+    return Finding(THRIVING, tuple(thriving)) if len(thriving) >= 2 else _STEADY
 
 
 def _crisis(state: State, tracker: Tracker, t: int) -> Finding | None:
@@ -170,7 +179,7 @@ def in_our_court_since(case: Case) -> int:
     return max(case.reported_at or case.opened_at, case.reopenings[-1] if case.reopenings else 0)
 
 
-def _strained(state: State, t: int, waiting: Collection[int]) -> list[tuple[str, float]]:
+def _strained(state: State, t: int, waiting: Collection[int], tone: float | None) -> list[tuple[str, float]]:
     drivers: list[tuple[str, float]] = []
     most = 0
     for case in state.cases:
@@ -185,9 +194,8 @@ def _strained(state: State, t: int, waiting: Collection[int]) -> list[tuple[str,
         most = max(most, recurrences(state, case))
     if most >= STRAINED_RECURRENCES:
         drivers.append(("recurrences_30d", float(most)))
-    mean, count = week_tone(state, t)
-    if count >= TOLD and mean <= TONE_LOW:
-        drivers.append(("tone_mean_7d", mean))
+    if tone is not None and tone <= TONE_LOW:
+        drivers.append(("tone_mean_7d", tone))
     if state.low_csat_at and state.low_csat_at > t - LOW_CSAT_FOR:
         drivers.append(("low_scores_30d", 1.0))
     return drivers
@@ -203,7 +211,7 @@ def week_tone(state: State, t: int) -> tuple[float, int]:
     return (tone / count / 10_000 if count else 0.0), count
 
 
-def _at_risk(state: State, t: int, churn: float) -> list[tuple[str, float]]:
+def _at_risk(state: State, t: int, churn: float, usage: float | None) -> list[tuple[str, float]]:
     drivers: list[tuple[str, float]] = []
     if any(case.open for case in state.cases):
         return drivers
@@ -211,24 +219,21 @@ def _at_risk(state: State, t: int, churn: float) -> list[tuple[str, float]]:
         drivers.append(("relapse", 1.0))
     if state.nps and state.nps[1] <= NPS_LOW and state.nps[0] > t - NPS_FOR:
         drivers.append(("nps_last", state.nps[1] / 100))
-    ratio = usage_ratio(state, t)
-    if ratio is not None and ratio <= USAGE_LOW:
-        drivers.append(("usage_ratio_7d_30d", ratio))
+    if usage is not None and usage <= USAGE_LOW:
+        drivers.append(("usage_ratio_7d_30d", usage))
     if churn >= 0:
         drivers.append(("churn", churn))
     return drivers
 
 
-def _thriving(state: State, t: int) -> list[tuple[str, float]]:
+def _thriving(state: State, t: int, tone: float | None, usage: float | None) -> list[tuple[str, float]]:
     drivers: list[tuple[str, float]] = []
     if state.nps and state.nps[1] >= NPS_HIGH and state.nps[0] > t - NPS_FOR:
         drivers.append(("nps_last", state.nps[1] / 100))
-    mean, count = week_tone(state, t)
-    if count >= TOLD and mean >= TONE_HIGH:
-        drivers.append(("tone_mean_7d", mean))
-    ratio = usage_ratio(state, t)
-    if ratio is not None and ratio >= USAGE_HIGH:
-        drivers.append(("usage_ratio_7d_30d", ratio))
+    if tone is not None and tone >= TONE_HIGH:
+        drivers.append(("tone_mean_7d", tone))
+    if usage is not None and usage >= USAGE_HIGH:
+        drivers.append(("usage_ratio_7d_30d", usage))
     return drivers
 
 
