@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
 COVERAGE := 95
-DEBIAN_PACKAGES := strace chromium
+DEBIAN_PACKAGES := strace chromium gcc libc6-dev
 
 .PHONY: help install demo test lint faults bench mutants seed-models docs system pins clean
 

@@ -19,21 +19,21 @@ from bench.machine import cpu_seconds
 from bench.rows import Bound, Row, at_least, at_most, below
 from bench.service import Running, start, start_bare
 
-ROUNDS: Final = 3
 CONNECTIONS: Final = 32
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a run is: customers, days of signals, seconds of each window of load."""
+    """How large a run is: customers, days of signals, seconds of each window of load, how often each is repeated."""
 
     customers: int
     days: int
     seconds: float
+    rounds: int
 
 
-FULL: Final = Size(100_000, 3, 8.0)
-QUICK: Final = Size(5_000, 5, 2.0)
+FULL: Final = Size(100_000, 3, 8.0, 3)
+QUICK: Final = Size(2_000, 5, 1.0, 1)
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,17 @@ def bare_of(api: Running, body: bytes) -> Iterator[Running]:
             yield bare
 
 
-def compare(api: Running, bare: Running, requests: Path, *, rate: float, seconds: float, rounds: int = ROUNDS) -> Pair:
-    """Both under the same load, in turn, `rounds` times, after a second of warming up each."""
+def compare(api: Running, bare: Running, requests: Path, size: Size, *, rate: float) -> Pair:
+    """Both under the same load, in turn, after a second of warming up each."""
     for one in (api, bare):
         run(one.port, requests, rate=rate or 500, seconds=1.0, connections=CONNECTIONS)
     ours: list[Latencies] = []
     control: list[Latencies] = []
     spent = {api.pid: 0.0, bare.pid: 0.0}
-    for _ in range(rounds):
+    for _ in range(size.rounds):
         for one, found in ((api, ours), (bare, control)):
             before = cpu_seconds(one.pid)
-            found.append(run(one.port, requests, rate=rate, seconds=seconds, connections=CONNECTIONS))
+            found.append(run(one.port, requests, rate=rate, seconds=size.seconds, connections=CONNECTIONS))
             spent[one.pid] += cpu_seconds(one.pid) - before
     costs = [
         Cost(spent[one.pid] / count * 1e6, count)
@@ -120,12 +120,12 @@ def alone(size: Size) -> Iterator[Row]:
         with bare_of(api, workloads.ask("c-1", 1)) as bare:
             yield from _cost(api, bare, one, size, "one candidate", (at_most(250), at_most(120)))
             for rate, must, aim in ((3_000, below(10), below(1.5)), (5_000, None, None)):
-                pair = compare(api, bare, one, rate=rate, seconds=size.seconds)
+                pair = compare(api, bare, one, size, rate=rate)
                 yield Row(
                     f"decisions at {rate:,}/s, one candidate, one process: p99", "ms", pair.p99(), pair.n(), must, aim,
                     pair.bare_p99(), note=f"{pair.per_second():,.0f}/s answered", details=pair.details(),
                 )  # fmt: skip
-            full = compare(api, bare, one, rate=0, seconds=size.seconds)
+            full = compare(api, bare, one, size, rate=0)
             yield Row(
                 "decisions saturated, as a share of the bare route", "×", full.per_second() / full.bare_per_second(),
                 full.n(), at_least(0.25), at_least(0.45), 1.0,
@@ -139,8 +139,8 @@ def _cost(
     api: Running, bare: Running, requests: Path, size: Size, what: str, bounds: tuple[Bound, Bound]
 ) -> Iterator[Row]:
     """CPU per decision where the process never sleeps, and at 1,000/s, where waking up for each is part of it."""
-    busy = compare(api, bare, requests, rate=0, seconds=size.seconds)
-    calm = compare(api, bare, requests, rate=1_000, seconds=size.seconds)
+    busy = compare(api, bare, requests, size, rate=0)
+    calm = compare(api, bare, requests, size, rate=1_000)
     yield Row(
         f"CPU per decision, {what}, saturated", "µs", busy.cost.micros, busy.n(), bounds[0], bounds[1],
         busy.bare_cost.micros,
@@ -156,14 +156,14 @@ def beside_signals(size: Size) -> Iterator[Row]:
         with bare_of(service, workloads.ask("c-1", 3)) as bare, _signals(service, size, 2_000) as fed:
             run(service.port, asks, rate=500, seconds=1.0, connections=CONNECTIONS)
             ours, control = [], []
-            for _ in range(ROUNDS):
+            for _ in range(size.rounds):
                 ours.append(run(service.port, asks, rate=1_000, seconds=size.seconds, connections=CONNECTIONS))
                 control.append(run(bare.port, asks, rate=1_000, seconds=size.seconds, connections=CONNECTIONS))
         p99, bare_p99 = (median(one.ms(99) for one in found) for found in (ours, control))
-        failed = sum(one.failed for one in ours)
+        failed, asked = sum(one.failed for one in ours), sum(len(one.samples) for one in ours)
         yield Row(
             "decisions 1,000/s beside 2,000 signals/s, three candidates: p99", "ms", p99,
-            f"{sum(len(one.samples) for one in ours):,} requests in {ROUNDS} rounds", below(10), below(3), bare_p99,
+            f"{asked:,} requests, {size.rounds} rounds", below(10), below(3), bare_p99,
             note=f"{failed} failed; {fed.answered:,} batches of 20 signals acknowledged beside it",
             details={"ours": [one.summary() for one in ours], "bare": [one.summary() for one in control]},
         )  # fmt: skip
@@ -184,7 +184,7 @@ class Feed(threading.Thread):
 
 @contextmanager
 def _signals(service: Running, size: Size, per_second: float) -> Iterator[Feed]:
-    seconds = (size.seconds * 2 + 1.0) * ROUNDS + 2.0
+    seconds = (size.seconds * 2 + 1.0) * size.rounds + 2.0
     with tempfile.TemporaryDirectory() as folder:
         batches = workloads.live_batches(
             size.customers, size.days, int(per_second * seconds / 20) + 1, 20, per_second=per_second

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,32 @@ def line(row: Row) -> str:
     return f"{row.what}: {_figure(row.measured)} {row.unit} ({said})"
 
 
+def size_line(size: dict[str, float]) -> str:
+    """One of the three sizes for the terminal."""
+    return "  " + "; ".join(f"{name} {_figure(figure)}" for name, figure in size.items())
+
+
+def profile_text(what: str, found: dict[str, Any]) -> str:
+    """A profile for the terminal."""
+    lines = [f"{what}: {found['micros']:.0f} µs, {found['samples']:,} samples"]
+    lines += [f"  {micros:7.1f} µs  {step}" for step, micros in found["steps"].items()]
+    return "\n".join(lines)
+
+
+def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What a run of some parts measured, among what earlier runs did: each row carries when it was taken."""
+    stamp = {"at": time.strftime("%Y-%m-%d")}
+    rows = {row["what"]: row for row in before.get("rows", [])}
+    rows.update({row["what"]: {**row, **stamp} for row in now["rows"]})
+    kept = {name: now[name] or before.get(name, now[name]) for name in ("sizes", "profiles")}
+    paces = {**before.get("pace_ms", {}), **now["pace_ms"]}
+    return {**now, **kept, "rows": list(rows.values()), "pace_ms": paces}
+
+
 def write(page: Path, done: dict[str, Any]) -> None:
     """Put the tables of a full run into the page, between its marks."""
     text = page.read_text(encoding="utf-8")
-    for name, part in (("figures", _figures(done)), ("scale", _scale(done))):
+    for name, part in (("figures", _figures(done)), ("scale", _scale(done)), ("profile", _profiles(done))):
         begin, end = f"<!-- bench: {name} -->\n", f"<!-- end of bench: {name} -->"
         if part:
             head, rest = text.split(begin)
@@ -54,10 +77,23 @@ def _figures(done: dict[str, Any]) -> str:
 def _scale(done: dict[str, Any]) -> str:
     if not done["sizes"]:
         return ""
-    names = list(done["sizes"][0])
-    lines = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "| --- " * len(names) + "|"]
-    lines += ["| " + " | ".join(_figure(size[name]) for name in names) + " |" for size in done["sizes"]]
+    lines = ["| | " + " | ".join(f"{size['customers']:,.0f} customers" for size in done["sizes"]) + " |"]
+    lines.append("| --- " + "| ---: " * len(done["sizes"]) + "|")
+    names = list(done["sizes"][0])[1:]
+    lines += [f"| {name} | " + " | ".join(_figure(size[name]) for size in done["sizes"]) + " |" for name in names]
     return "\n".join(lines) + "\n"
+
+
+def _profiles(done: dict[str, Any]) -> str:
+    parts = []
+    for what, found in done["profiles"].items():
+        parts += [f"Of {what}, {found['micros']:.0f} µs of CPU ({found['samples']:,} samples):", ""]
+        parts += ["| step | µs | share |", "| --- | ---: | ---: |"]
+        parts += [
+            f"| {step} | {micros:.1f} | {micros / found['micros']:.1%} |" for step, micros in found["steps"].items()
+        ]
+        parts.append("")
+    return "\n".join(parts)
 
 
 def _figure(number: float) -> str:
