@@ -78,6 +78,10 @@ class Contest:
             found = self._sights[moment, asked.may_be_owed] = self.base.later(moment, exactly=asked.may_be_owed)
         return found
 
+    def surely_blocked(self, place: int, t: int) -> bool:
+        """Whether a candidate is plainly not allowed at t; False says nothing."""
+        return self.judge.surely_blocks(self.asked[place], self.sight(place, t))
+
     def findings(self, place: int, t: int) -> list[Finding]:
         """What speaks for the candidate's verdict at t, arbitration apart."""
         key = (place, t)

@@ -77,6 +77,15 @@ class Judge:
             found.sort(key=_strongest_first)
         return found
 
+    def surely_blocks(self, asked: Asked, sight: Sight) -> bool:
+        """Whether it is plain without reading facts that something speaks against a candidate: quiet hours, or a full
+        cap."""
+        slot, etiquette = asked.slot, asked.etiquette
+        if slot is None or etiquette is None or self.causes or fulfils(asked.candidate, sight.owed):
+            return False
+        quiet = slot.direction == "outbound" and any(one.holds(sight.zone, sight.t) for one in etiquette.quiet_hours)
+        return quiet or any(sight.cap_state(cap).full for cap in etiquette.caps)
+
     def changed_verdict(self, asked: Asked, sight: Sight, found: Iterable[Finding], fact: str, value: Value) -> Verdict:
         """The verdict if one fact were another, given what was found with the facts as they are."""
         verdict = strongest([one.verdict for one in found if fact not in one.reads])

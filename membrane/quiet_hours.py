@@ -59,6 +59,7 @@ def _states(start: time, end: time, zone: ZoneInfo, day: date) -> tuple[tuple[in
     return tuple((moment, _quiet(start, end, local(zone, moment).time())) for moment in sorted(moments))
 
 
+@lru_cache(maxsize=1024)  # one decision asks several times
 def local(zone: ZoneInfo, t: int) -> datetime:
     """The local time of an epoch ms."""
     return datetime.fromtimestamp(t // 1000, UTC).replace(microsecond=t % 1000 * 1000).astimezone(zone)

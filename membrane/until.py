@@ -41,6 +41,9 @@ def _find_changes(contest: Contest, group: Group, found: dict[int, int | None]) 
         if moment is None or moment > end:
             break
         t = moment
+        if len(group) == 1 and not blocked and contest.surely_blocked(group[0], t):
+            found[group[0]] = t
+            break
         for place, standing in contest.standings(group, t).items():
             if found[place] is None and standing.verdict is not before[place].verdict:
                 found[place] = t
