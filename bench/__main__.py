@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
-from bench import decisions, etiquette, freshness, generator, machine, plot, profile, report, streaming
+from bench import conditions, decisions, etiquette, freshness, generator, machine, plot, profile, report, streaming
 from bench.decisions import FULL, QUICK, Size
 from bench.rows import Row
 from bench.service import ROOT
@@ -25,8 +25,9 @@ _PARTS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "freshness": freshness.freshness,
     "restart": streaming.restart,
     "principles": etiquette.many,
+    "conditions": conditions.equality,
 }
-_WITHOUT_GENERATOR: Final = frozenset({"stream", "two", "restart"})
+_WITHOUT_GENERATOR: Final = frozenset({"stream", "two", "restart", "conditions"})
 _NOT_QUICK: Final = frozenset({"principles"})
 
 
