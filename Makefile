@@ -7,7 +7,7 @@ WORKERS ?= 2
 COVERAGE := 95
 DEBIAN_PACKAGES := strace chromium gcc libc6-dev
 
-.PHONY: help install demo test lint faults bench mutants seed-models docs system pins clean
+.PHONY: help install demo test lint faults bench peers mutants seed-models docs system pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -35,8 +35,13 @@ lint: install ## ruff, mypy --strict, import contracts
 faults: install ## the long fault suites: kills, fsync under strace, corruption (about 15 minutes); figures into docs/faults.md
 	$(BIN)/pytest tests -m faults --figures docs/faults.md
 
-bench: install ## measure every target of speed, with its control (about 15 minutes; ARGS=--quick: five)
+bench: install ## measure every target of speed, with its control (about 15 minutes; ARGS=--quick: two; --scale, --profile: more)
 	@$(BIN)/python -m bench $(ARGS)
+
+peers: install ## the same work done by other tools, side by side (makes .venv-peers; about four minutes)
+	@test -x .venv-peers/bin/python || { $(BIN)/python -m venv .venv-peers \
+		&& .venv-peers/bin/python -m pip install --quiet -r bench/peers/requirements.txt; }
+	@$(BIN)/python -m bench.peers
 
 mutants: install ## mutation tests of the precedence table and the due times: no survivor is let through
 	@rm -rf mutants

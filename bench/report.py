@@ -42,13 +42,29 @@ def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 def write(page: Path, done: dict[str, Any]) -> None:
     """Put the tables of a full run into the page, between its marks."""
-    text = page.read_text(encoding="utf-8")
     for name, part in (("figures", _figures(done)), ("scale", _scale(done)), ("profile", _profiles(done))):
-        begin, end = f"<!-- bench: {name} -->\n", f"<!-- end of bench: {name} -->"
         if part:
-            head, rest = text.split(begin)
-            text = head + begin + part + end + rest.split(end)[1]
-    page.write_text(text, encoding="utf-8")
+            _replace(page, name, part)
+
+
+def write_peers(page: Path, windows: list[dict[str, Any]], routes: list[dict[str, Any]]) -> None:
+    """Put the tables of the peers into the page."""
+    lines = ["| windows | µs of CPU an event | against ours |", "| --- | ---: | ---: |"]
+    lines += [
+        f"| {one['what']} | {one['micros']:.1f} | {one['micros'] / windows[0]['micros']:.1f} × |" for one in windows
+    ]
+    lines += ["", "| decisions | µs of CPU | a second | against ours |", "| --- | ---: | ---: | ---: |"]
+    for one in routes:
+        share = one["micros"] / routes[0]["micros"]
+        lines.append(f"| {one['what']} | {one['micros']:.0f} | {one['per_second']:,.0f} | {share:.2f} × |")
+    _replace(page, "peers", "\n".join(lines) + "\n")
+
+
+def _replace(page: Path, name: str, part: str) -> None:
+    text = page.read_text(encoding="utf-8")
+    begin, end = f"<!-- bench: {name} -->\n", f"<!-- end of bench: {name} -->"
+    head, rest = text.split(begin)
+    page.write_text(head + begin + part + end + rest.split(end)[1], encoding="utf-8")
 
 
 def _figures(done: dict[str, Any]) -> str:

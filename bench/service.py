@@ -64,7 +64,7 @@ def start(kind: str, data: Path, *options: object) -> Iterator[Running]:
     port = free_port()
     words = [sys.executable, "-m", "cli.main", kind, "--data", data, "--port", port, *options]
     with _process([str(word) for word in words]) as process:
-        seconds = _wait_until_it_answers(process, port, "/readyz")
+        seconds = wait_until_it_answers(process, port, "/readyz")
         yield Running(process.pid, port, data, seconds)
 
 
@@ -73,7 +73,7 @@ def start_bare(answer: Path) -> Iterator[Running]:
     """`bench.bare`: the same server with the same settings, which reads the body and sends the bytes of a file."""
     port = free_port()
     with _process([sys.executable, "-m", "bench.bare", str(port), str(answer)]) as process:
-        seconds = _wait_until_it_answers(process, port, "/")
+        seconds = wait_until_it_answers(process, port, "/")
         yield Running(process.pid, port, answer.parent, seconds)
 
 
@@ -88,7 +88,8 @@ def _process(words: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(_DEADLINE_SECONDS)
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, path: str) -> float:
+def wait_until_it_answers(process: subprocess.Popen[bytes], port: int, path: str) -> float:
+    """Waits for a 200 of a path; how many seconds it took. RuntimeError if the process ends, or after two minutes."""
     began = time.monotonic()
     while time.monotonic() - began < _DEADLINE_SECONDS:
         if process.poll() is not None:
