@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +33,8 @@ _NOT_QUICK: Final = frozenset({"principles"})
 
 
 def main() -> int:
-    """Runs the parts asked for, prints each row as it is measured; 0 even when a target is missed, for it is said."""
+    """Runs the parts asked for, prints each row as it is measured; 0 even when a target is missed, for it is said, 1
+    when a part could not be measured."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, epilog="example: make bench ARGS='--only decisions stream'"
     )
@@ -43,6 +45,7 @@ def main() -> int:
     args = parser.parse_args()
     size, began = QUICK if args.quick else FULL, time.monotonic()
     rows: list[Row] = []
+    failed: list[str] = []
     parts = args.only or [name for name in _PARTS if not (args.quick and name in _NOT_QUICK)]
     if not generator.can_be_built():
         print("bench: without a C compiler there is no load generator (Debian: gcc); left out:", file=sys.stderr)
@@ -52,9 +55,13 @@ def main() -> int:
     for name in parts:
         print(f"{name} ...", file=sys.stderr, flush=True)
         before = machine.pace()
-        for row in _PARTS[name](size):
-            rows.append(row)
-            print(report.line(row), flush=True)
+        try:
+            for row in _PARTS[name](size):
+                rows.append(row)
+                print(report.line(row), flush=True)
+        except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+            failed.append(name)
+            print(f"{name}: could not be measured: {error}", file=sys.stderr)
         paces[name] = [round(before, 1), round(machine.pace(), 1)]
     sizes = []
     for customers, days in streaming.SIZES if args.scale else ():
@@ -70,7 +77,7 @@ def main() -> int:
         print(report.profile_text(what, found), flush=True)
     done = {**_result(rows, sizes, size, time.monotonic() - began), "pace_ms": paces, "profiles": profiles}
     _keep(done, quick=args.quick)
-    return 0
+    return 1 if failed else 0
 
 
 def _keep(done: dict[str, Any], *, quick: bool) -> None:

@@ -30,7 +30,7 @@ _CONDITIONS: Final = (
     "contact.complaints_90d > {n} || survey.low_unanswered > {n}",
     'risk.relapse && stage.age > duration("{n}h")',
 )
-_DOMAINS: Final = ("marketing", "sales", "survey", "service", "billing")
+_DOMAINS: Final = ("marketing", "sales", "survey", "billing")
 
 
 def principle_file(count: int) -> bytes:

@@ -169,6 +169,7 @@ def _operations(services: Services) -> APIRouter:
 
     @router.get("/metrics", summary="Metrics of every process of this data directory")
     async def metrics() -> Response:
+        services.metrics.flush()
         reads.measure_staleness(services.freshness, services.metrics)
         await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)

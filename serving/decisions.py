@@ -148,15 +148,16 @@ class Decisions:
         return encode_answer(answer)
 
     def _count(self, request: DecisionRequest, answer: Answer) -> None:
+        count = self._metrics.count
         classes = {one.id: class_of(one.domain, one.kind) or "unknown" for one in request.candidates}
         for verdict in answer.verdicts:
             cls = classes[verdict.candidate]
-            self._metrics.decisions.labels(verdict.verdict, cls).inc()
+            count(self._metrics.decisions, verdict.verdict, cls)
             for reason in verdict.reasons:
                 if reason.source == "principle":
-                    self._metrics.principle_matches.labels(reason.id).inc()
+                    count(self._metrics.principle_matches, reason.id)
                 elif reason.source in ("default", "degraded"):
-                    self._metrics.default_verdicts.labels(cls, reason.id).inc()
+                    count(self._metrics.default_verdicts, cls, reason.id)
 
 
 def parse(body: bytes) -> DecisionRequest:

@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from membrane.errors import UsageError
 from serving.config import ServeConfig
-from serving.limits import HEADER_SECONDS, MAX_HEADER_BYTES
+from serving.limits import HEADER_SECONDS, MAX_HEADER_BYTES, WHOLE
 
 DRAIN_SECONDS: Final = 3
 _BACKLOG: Final = 1024
@@ -95,6 +95,10 @@ class Protocol(HttpToolsProtocol):
         self._in_headers = False
         self._cancel()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.scope[WHOLE] = True  # type: ignore[typeddict-unknown-key]  # ours
+        super().on_message_complete()
 
     def _refuse(self, answer: bytes) -> None:
         self._cancel()

@@ -25,6 +25,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+WHOLE: Final = "membrane.whole"
+"""In the scope of a request whose body came with its headers."""
 _CLOSE: Final = {"Connection": "close"}
 
 
@@ -49,6 +51,8 @@ async def read_body(scope: Scope, receive: Receive, *, cap: int, seconds: float 
         raise _too_large(cap)
     if (header(headers, b"content-encoding") or b"identity").lower() != b"identity":
         raise Problem(415, "unsupported-media-type", "the body must not be compressed", headers=_CLOSE)
+    if WHOLE in scope:  # there is nothing to wait for
+        return await _collect(receive, cap)
     try:
         async with asyncio.timeout(seconds):
             return await _collect(receive, cap)

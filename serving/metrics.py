@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        self._tally: Tally[tuple[Counter, tuple[str, ...]]] = Tally()
         self._signals = Counter(
             "membrane_signals", "Signals received, by type and outcome.", ["type", "outcome"], registry=registry
         )
@@ -62,6 +63,16 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
+
+    def count(self, counter: Counter, *labels: str) -> None:
+        """Counts one of a kind that is counted with every decision; `flush` tells the counters. For the event loop."""
+        self._tally[counter, labels] += 1
+
+    def flush(self) -> None:
+        """Tells the counters what was counted since the last time. For the event loop."""
+        tally, self._tally = self._tally, Tally()
+        for (counter, labels), count in tally.items():
+            counter.labels(*labels).inc(count)
 
     def signals(self, outcomes: Iterable[tuple[str, str]]) -> None:
         """Counts signals by (type, outcome); types we do not know share one label."""

@@ -80,8 +80,10 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
     async def maintain(self) -> None:
-        """Until cancelled: ticks under the wall clock, and principle sets compiled before a decision needs them."""
+        """Until cancelled: ticks under the wall clock, principle sets compiled before a decision needs them, and the
+        counters told what was counted."""
         while True:
+            self.metrics.flush()
             for work in (self._tick, self._compile):
                 try:
                     await work()
@@ -101,6 +103,7 @@ class Services:
 
     def close(self) -> None:
         """Stores what waits and closes all. Nobody may be asking any more."""
+        self.metrics.flush()
         self._threads.shutdown(wait=True)
         for close in (self.committer.close, self.decisions.close, self.log.close, self.records.close):
             try:

@@ -223,8 +223,8 @@ def test_two_processes_share_a_port_and_their_metrics(tmp_path):
     wait_for((tmp_path / f"data/run/metrics/counter_{second.process.pid}.db").exists)
     for _ in range(20):
         httpx.post(first.url + "/v1/decisions", content=DECISION)
-    text = httpx.get(first.url + "/metrics").text
-    assert 'membrane_decisions_total{class="persuasion",verdict="forbid"} 20.0' in text
+    all_of_them = 'membrane_decisions_total{class="persuasion",verdict="forbid"} 20.0'
+    wait_for(lambda: all_of_them in httpx.get(first.url + "/metrics").text)  # each tells them once a second
     assert (first.stop(), second.stop()) == (0, 0)
 
 
