@@ -10,7 +10,7 @@ from membrane.arbitration import group_of, winner
 from membrane.dictionary import Value
 from membrane.facts import SharedFacts
 from membrane.judging import Finding, Judge, verdict_of
-from membrane.moments import next_verdict_moment
+from membrane.moments import forbidden_from, next_verdict_moment
 from membrane.principles import Principle
 from membrane.sight import Asked, Sight, earliest
 from membrane.vocabulary import InteractionClass, Verdict
@@ -47,7 +47,7 @@ class Contest:
         self._sights = {(base.t, full): base for full in (False, True)}
         self._findings: dict[tuple[int, int], list[Finding]] = {}
         self._verdicts: dict[tuple[int, int, Change | None], Verdict] = {}
-        self._moments: dict[tuple[int, int], int | None] = {}
+        self._moments: dict[tuple[int, int, tuple[str, ...]], int | None] = {}
 
     def judge_now(self, place: int) -> None:
         """Works out what is said of a candidate at the base moment, but for what would change it."""
@@ -115,19 +115,29 @@ class Contest:
     def next_moment(self, place: int, group: Group, t: int) -> int | None:
         """The earliest moment after t at which time alone may change what becomes of a candidate.
 
-        One that is allowed by itself depends on those that would be chosen before it, too.
+        One that is allowed by itself depends on those that would be chosen before it, too. While it loses it is
+        deferred whatever would only defer it: then only what forbids it matters, and what may stop the winner, quiet
+        hours that would defer both apart.
         """
         self.deadline.check()
-        relevant = [place]
-        if self.own_verdict(place, t) is Verdict.ALLOW:
-            rank = self.asked[place].contender.rank
-            relevant += [other for other in group if self.asked[other].contender.rank < rank]
-        return earliest((self._own_next_moment(other, t) for other in relevant), t)
+        asked = self.asked[place]
+        if self.own_verdict(place, t) is not Verdict.ALLOW or len(group) == 1:
+            return self._own_next_moment(place, t)
+        lost_to = self.standings(group, t)[place].lost_to
+        if lost_to is None:
+            before = [other for other in group if self.asked[other].contender.rank < asked.contender.rank]
+            return earliest((self._own_next_moment(other, t) for other in (place, *before)), t)
+        chosen = next(other for other in group if self.asked[other].candidate.id == lost_to)
+        quiet = asked.etiquette.quiet_hours if asked.etiquette and not asked.may_be_owed and asked.at <= t else ()
+        stopped = self._own_next_moment(chosen, t, tuple(one.id for one in quiet))
+        return earliest([forbidden_from(asked, self.sight(place, t)), stopped], t)
 
-    def _own_next_moment(self, place: int, t: int) -> int | None:
-        key = (place, t)
+    def _own_next_moment(self, place: int, t: int, besides: tuple[str, ...] = ()) -> int | None:
+        key = (place, t, besides)
         if key not in self._moments:
-            self._moments[key] = next_verdict_moment(self.asked[place], self.sight(place, t), self.findings(place, t))
+            asked, sight = self.asked[place], self.sight(place, t)
+            apart = besides if asked.at <= t else ()  # one that goes out later has quiet hours of its own
+            self._moments[key] = next_verdict_moment(asked, sight, self.findings(place, t), apart)
         return self._moments[key]
 
     def standings(self, group: Group, t: int, change: Change | None = None) -> dict[int, Standing]:

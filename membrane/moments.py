@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from membrane.caps import Cap
 from membrane.expressions import Dependence
 from membrane.judging import STAGE, Finding, verdict_of
-from membrane.principles import Etiquette, Principle, Timing
+from membrane.principles import Principle, Timing
 from membrane.sight import Asked, Sight, earliest
 from membrane.vocabulary import Verdict
 
 _BY_STAGE: Final = Timing((), (Dependence(on_stage=True, on_lifecycle=False, stages=None, lifecycles=None),), ())
 
 
-def next_verdict_moment(asked: Asked, sight: Sight, findings: Sequence[Finding]) -> int | None:
-    """The earliest moment after the sight's at which time alone may change the verdict on a candidate.
+def next_verdict_moment(
+    asked: Asked, sight: Sight, findings: Sequence[Finding], besides: Collection[str] = ()
+) -> int | None:
+    """The earliest moment after the sight's at which time alone may change the verdict on a candidate, but for
+    quiet hours of the ids `besides`.
 
     What holds the verdict up must all have had its chance to end before it can become weaker; what would be stronger
     needs one chance to begin.
@@ -25,7 +28,7 @@ def next_verdict_moment(asked: Asked, sight: Sight, findings: Sequence[Finding])
     if etiquette is None:
         return None
     verdict = verdict_of(findings)
-    moments = [_stronger_from(verdict, asked, sight, etiquette)]
+    moments = [_stronger_from(verdict, asked, sight, besides)]
     deciding = [_ends(one, asked, sight) for one in findings if one.verdict is verdict is not Verdict.ALLOW]
     if deciding and None not in deciding:
         moments.append(max(moment for moment in deciding if moment is not None))
@@ -43,13 +46,19 @@ def next_moment(asked: Asked, sight: Sight) -> int | None:
     return earliest(moments, sight.t)
 
 
-def _stronger_from(verdict: Verdict, asked: Asked, sight: Sight, etiquette: Etiquette) -> int | None:
+def forbidden_from(asked: Asked, sight: Sight) -> int | None:
+    """The earliest moment after the sight's at which a candidate may be forbidden."""
+    return sight.next_change(asked.etiquette.forbidding_timing, asked) if asked.etiquette else None
+
+
+def _stronger_from(verdict: Verdict, asked: Asked, sight: Sight, besides: Collection[str]) -> int | None:
     """When something stronger than the verdict may begin."""
-    if verdict is Verdict.FORBID:
+    etiquette = asked.etiquette
+    if verdict is Verdict.FORBID or etiquette is None:
         return None
     if verdict is Verdict.DEFER:
-        return sight.next_change(etiquette.forbidding_timing, asked)
-    quiet = [sight.quiet_change(one) for one in etiquette.quiet_hours]
+        return forbidden_from(asked, sight)
+    quiet = [sight.quiet_change(one) for one in etiquette.quiet_hours if one.id not in besides]
     return earliest([sight.next_change(etiquette.blocking_timing, asked), *quiet], sight.t)
 
 

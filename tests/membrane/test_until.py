@@ -136,6 +136,19 @@ def test_the_walk_is_bounded():
     assert len(set(looked)) == 65
 
 
+@pytest.mark.parametrize(("domain", "kind", "looks"), [("marketing", "newsletter", 3), ("sales", "rescue_offer", 11)])
+def test_who_loses_is_not_followed_through_every_night(domain, kind, looks):
+    """What could meet a debt may get through at night, so it is followed for a while."""
+    rivals = [candidate(domain, "upsell", id="wins", value=9.0), candidate(domain, kind, id="loses")]
+    looked = []
+    seen = view(t=NOON + 10 * HOUR, values={"stage.name": lambda t: looked.append(t) or "steady"})
+    never = principle('stage.name == "crisis"')
+    principles = principle_set(never, quiet_hours=[QUIET | {"domains": ["marketing", "sales"]}])
+    found = verdicts(principles, seen, *rivals)
+    assert [(one.verdict, one.until) for one in found] == [("defer", format_time(NOON + 21 * HOUR)), ("defer", None)]
+    assert len(set(looked)) <= looks
+
+
 def test_what_lies_beyond_400_days_is_not_looked_for():
     seen = view(values={"lifecycle": "closed"}, anchors={"closed.age": NOON})
     assert until(principle_set(principle('closed.age < duration("9600h")')), seen) == NOON + 400 * DAY
