@@ -214,7 +214,7 @@ def _simulated(customers: int, days: int) -> dict[str, float]:
     words = [sys.executable, "-m", "cli.main", "simulate-customers", "--customers", customers, "--days", days]
     with tempfile.TemporaryDirectory(prefix="membrane-bench-") as folder:
         out = Path(folder) / "signals"
-        words += ["--seed", workloads.SEED, "--out", out]
+        words += ["--seed", workloads.SEED, "--out", out, "--truth", Path(folder) / "truth"]
         began = time.monotonic()
         process = subprocess.Popen([str(word) for word in words], cwd=ROOT, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
