@@ -56,7 +56,7 @@ def format_time(t: int) -> str:
     """
     day, rest = divmod(min(t, _LAST_MS), DAY)
     second, millisecond = divmod(rest, SECOND)
-    text = f"{_date(day)}T{_clock(second)}"
+    text = f"{_date(day)}T{_MINUTES[second // 60]}:{_SECONDS[second % 60]}"
     return f"{text}.{millisecond:03d}Z" if millisecond else text + "Z"
 
 
@@ -65,9 +65,8 @@ def _date(day: int) -> str:
     return (_EPOCH + timedelta(days=day)).date().isoformat()
 
 
-@lru_cache(maxsize=100_000)  # all seconds of a day: 10 MB at most, and a third of the time
-def _clock(second: int) -> str:
-    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+_SECONDS: Final = tuple(f"{number:02d}" for number in range(60))
+_MINUTES: Final = tuple(f"{hour:02d}:{minute}" for hour in range(24) for minute in _SECONDS)
 
 
 def format_optional(t: int | None) -> str | None:
