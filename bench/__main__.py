@@ -108,7 +108,7 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="small and short: whether it runs, and rough ratios")
     parser.add_argument("--only", nargs="+", choices=_PARTS, help="these parts alone")
-    parser.add_argument("--scale", action="store_true", help="10 k, 100 k and 1 M customers, too (about ten minutes)")
+    parser.add_argument("--scale", action="store_true", help="10 k, 100 k and 1 M customers, too (15 minutes)")
     parser.add_argument("--profile", action="store_true", help="where the time goes, by step, too")
     args = parser.parse_args()
     parts = args.only or [name for name in _PARTS if not (args.quick and name in _NOT_QUICK)]

@@ -73,7 +73,7 @@ def serve(args: argparse.Namespace) -> int:
 
 def stream(args: argparse.Namespace) -> int:
     """The stream."""
-    from stream.runner import GATHER_MS, StreamConfig, run_stream
+    from stream.runner import StreamConfig, run_stream
 
     logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     path = args.data / "run" / "stream.pid"
@@ -90,7 +90,6 @@ def stream(args: argparse.Namespace) -> int:
                 data=args.data,
                 runner=args.runner,
                 batch=args.batch,
-                gather_ms=GATHER_MS,
                 takeover=args.takeover,
                 share=args.share,
                 partitions=args.partitions,

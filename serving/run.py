@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _METRIC_KINDS: Final = ("counter", "histogram", "gauge_livemostrecent")
 _PARENT_SECONDS: Final = 0.5
 UNHEALTHY: Final = 4
-SWITCH_SECONDS: Final = 0.0005
-"""After so long the threads beside the answers give the interpreter back: a decision waits for none of them."""
 _logger: Final = logging.getLogger("membrane.serving")
 
 
@@ -49,7 +47,6 @@ def serve(config: ServeConfig) -> int:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
-        sys.setswitchinterval(SWITCH_SECONDS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(create_app(services), services, listening))
     finally:

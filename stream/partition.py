@@ -18,8 +18,6 @@ from stream.tail import Tail
 
 HEARTBEAT_MS: Final = 1_000
 MISSING_MS: Final = 1_000
-SMALL: Final = 64
-"""A block of fewer records is small: it costs about as much as ten more would."""
 RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _logger: Final = logging.getLogger("membrane.stream")
 
@@ -46,14 +44,12 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """How the partitions of one process are run: records a batch, the wall clock, when to stop, who hears of it, how
-    long a partition waits after a small block."""
+    """How the partitions of one process are run: records a batch, the wall clock, when to stop, who hears of it."""
 
     batch: int
     now_ms: Callable[[], int]
     stopping: Callable[[], bool]
     observer: Observer
-    gather_ms: int = 0
 
 
 class Partition:
@@ -74,7 +70,6 @@ class Partition:
         self._conduct = conduct
         self._in_flight = False
         self._looked_at_ms = 0
-        self._small_at_ms = 0  # when the last small block was read
         self._told: set[str] = set()
 
     def next_block(self) -> Block | None:
@@ -82,13 +77,10 @@ class Partition:
         because what the log names is missing (it is looked for every second)."""
         if self._in_flight or (self.steps.missing is not None and not self._found(self.steps.missing)):
             return None
-        if 0 <= self._conduct.now_ms() - self._small_at_ms < self._conduct.gather_ms:
-            return None
         offset = self.steps.next_offset
         block = self._tail.next_block(offset, self._attempts.limit(offset, self._conduct.batch))
         if block is not None:
             records = len(block.records)
-            self._small_at_ms = self._conduct.now_ms() if records < SMALL else 0
             self._patiently(lambda: self._attempts.note(offset, records))
         elif self._conduct.now_ms() - self.steps.meta.seen_end_ms >= HEARTBEAT_MS:
             block = Block(self.steps.partition, offset, (), at_end=True)

@@ -15,14 +15,12 @@ from storage.clock import wall_ms
 from storage.lock import WriterLock, partition_lock
 
 BATCH = 512
-GATHER_MS = 25
 LOCK_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """`share` = (index, count): this process owns the partitions p with p % count == index. `gather_ms`: so long a
-    partition waits behind a small block, so that the next one is larger."""
+    """`share` = (index, count): this process owns the partitions p with p % count == index."""
 
     data: Path
     runner: Literal["bytewax", "plain"] = "bytewax"
@@ -30,7 +28,6 @@ class StreamConfig:
     takeover: bool = False
     share: tuple[int, int] = (0, 1)
     partitions: int | None = None
-    gather_ms: int = 0
     prepare: Callable[[], None] = lambda: None
     """Called once the partitions are ours, before anything is read."""
 

@@ -40,7 +40,7 @@ def open_partitions(
         library = FileLibrary(directory.principles_path, directory.models_path)
         watch = Watch(log)
         metrics = StreamMetrics(directory.run_path / "metrics")
-        conduct = Conduct(config.batch, now_ms, stopping, metrics, config.gather_ms)
+        conduct = Conduct(config.batch, now_ms, stopping, metrics)
         opened: dict[int, Partition] = {}
         for number in numbers:
             store = RecordStore.open_for_writing(directory, number)

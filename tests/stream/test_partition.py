@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 from pathlib import Path
@@ -94,16 +93,6 @@ def test_the_next_block_is_read_when_the_last_one_is_written(bench: Bench) -> No
     bench.partition.write(bench.partition.apply(decode_block(block)))
     assert bench.apply_next() == 2
     assert (bench.store.next_offset, bench.partition.end(), bench.store.checkpoints) == (6, 6, 2)
-
-
-def test_behind_a_small_block_the_next_waits_for_company(bench: Bench) -> None:
-    bench.partition._conduct = dataclasses.replace(bench.partition._conduct, gather_ms=15)
-    bench.orders(2)
-    assert bench.apply_next() == 2
-    bench.orders(2)
-    assert bench.partition.next_block() is None
-    bench.now += 15
-    assert bench.apply_next() == 2
 
 
 def test_a_heartbeat_says_once_a_second_that_the_end_was_seen(bench: Bench) -> None:
