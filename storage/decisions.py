@@ -11,6 +11,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,6 +37,9 @@ CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key);
 """
 _COLUMNS: Final = "seq, id, tenant, customer, time_ms, body"
 _NO_LIMIT: Final = 2**62
+
+_ROWS_AT_ONCE: Final = 64
+"""Rows of one statement: around each statement the thread gives the interpreter away and has to get it back."""
 
 _Row = tuple[str, int, str, str, int, bytes]
 
@@ -168,7 +172,9 @@ class DecisionLog:
                 self._writer = connect(self._path, autocheckpoint_pages=_CHECKPOINT_PAGES)
                 self._writer.execute(_SCHEMA).fetchall()
             with transaction(self._writer):
-                self._writer.executemany("INSERT INTO decisions VALUES(NULL, ?, ?, ?, ?, ?, ?)", rows)
+                for first in range(0, len(rows), _ROWS_AT_ONCE):
+                    some = rows[first : first + _ROWS_AT_ONCE]
+                    self._writer.execute(_insert(len(some)), tuple(chain.from_iterable(some)))
         except apsw.Error:
             self._failing = True
             self._discard()
@@ -187,3 +193,7 @@ class DecisionLog:
 
     def _is_idle(self) -> bool:
         return not self._queue and not self._in_hand
+
+
+def _insert(rows: int) -> str:
+    return "INSERT INTO decisions VALUES" + ",".join(["(NULL, ?, ?, ?, ?, ?, ?)"] * rows)
