@@ -121,6 +121,13 @@ def _add_questions(commands: Commands) -> None:
         decide.option(f"--{name}", _NAMED, f"the {name}")
     decide.option("--language", one_of("en", "es"), "language of the reasons", metavar="LANG")
     decide.option("--clock", one_of("wall", "signals"), "what time it is, with --data", default="wall")
+    follow = _command(
+        commands, "follow", "cli.follow:follow",
+        "Prints stage changes, obligations and revoked permits as they happen, a JSON document a line.",
+        "membrane follow --url http://127.0.0.1:8080",
+    )  # fmt: skip
+    _url(follow)
+    follow.option("--after", _NAMED, "go on behind the event of this id", metavar="ID")
     principles = _group(commands, "principles", "Checks and tests principle files.")
     for name, handler, text in (
         ("check", "cli.principles:check", "Shows every fault of a principle file."),
@@ -170,6 +177,11 @@ def _target(parser: CommandParser) -> None:
     parser.option("--key", _NAMED, "key of that API", metavar="KEY")
     parser.option("--data", path, "a data directory instead of an API", metavar="DIR")
     parser.option("--tenant", _NAMED, "whose customers, with --data", default="default")
+
+
+def _url(parser: CommandParser) -> None:
+    parser.option("--url", _NAMED, "a running API", metavar="URL", default=f"http://127.0.0.1:{DEFAULT_PORT}")
+    parser.option("--key", _NAMED, "key of that API", metavar="KEY")
 
 
 def _progress(parser: CommandParser) -> None:

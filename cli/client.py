@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -83,6 +83,24 @@ class ApiClient:
             if time.monotonic() + pause > deadline:
                 raise StoreUnavailable(f"{self._url}: an answer was required, none came: {cause}")
             time.sleep(pause)
+
+    def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
+        """The lines of an answer that goes on, over a connection of its own, until it breaks. UsageError for what the
+        API refuses, StoreUnavailable for a connection that cannot be had or breaks, or a 503."""
+        connection = self._kind(*self._place, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request("GET", self._prefix + path, headers={**self._headers, **headers})
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                reply = Reply(response.status, response.read())
+                if reply.status == http.client.SERVICE_UNAVAILABLE:
+                    raise StoreUnavailable(f"{self._url} answered 503: {detail_of(reply)}")
+                self._expect_success(reply)
+            yield from response
+        except (OSError, http.client.HTTPException) as error:
+            raise StoreUnavailable(f"{self._url}: the connection broke: {type(error).__name__}") from error
+        finally:
+            connection.close()
 
     def _once(self, method: str, path: str, body: bytes | None, media_type: str) -> Reply:
         if self._connection is None:

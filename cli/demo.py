@@ -6,9 +6,10 @@ import argparse
 import json
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +20,14 @@ from cli.client import ApiClient
 from cli.exits import DONE, FAILED
 from cli.expectations import differences
 from cli.feeds import HttpFeed
+from cli.follow import Event, events
 from cli.output import number, print_json, progress_bar
 from cli.processes import command_line, leave_on_sigterm, own_environment
 from cli.replay import Counts, send_all
 from cli.services import free_port
 from cli.story import SHOP, STEPS, Step
 from cli.telling import Teller
-from membrane.errors import StoreUnavailable
+from membrane.errors import MembraneError, StoreUnavailable
 from membrane.times import DAY, parse_time
 from storage.clock import wall_ms
 
@@ -36,6 +38,7 @@ PARTITIONS: Final = 8
 START_SECONDS: Final = 60.0
 APPLY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 8.0
+HEAR_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.01
 
 Answer = dict[str, Any]
@@ -49,7 +52,7 @@ def demo(args: argparse.Namespace) -> int:
     started = time.monotonic()
     with running_service() as service, ApiClient(service.url) as client:
         teller.note(f"the service is up at {service.url} after {time.monotonic() - started:.1f} s")
-        play = Play(client, service.url, teller, base_ms=_base(wall_ms()))
+        play = Play(client, Follower(service.url), teller, base_ms=_base(wall_ms()))
         play.crowd(args.customers)
         faults = play.story() + play.crowd_seen(args.customers)
         seconds = time.monotonic() - started
@@ -112,12 +115,35 @@ def _base(now_ms: int) -> int:
     return now_ms // DAY * DAY - BEGAN_DAYS_AGO * DAY
 
 
+class Follower(threading.Thread):
+    """Listens to what is revoked, as a platform with a full queue of messages would."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(name="follower", daemon=True)
+        self.url = url
+        self.revoked: list[Event] = []
+        self.start()
+
+    def run(self) -> None:
+        with suppress(MembraneError), ApiClient(self.url) as client:
+            for event in events(client, patience_seconds=0):
+                if event.kind == "permit":
+                    self.revoked.append(event)
+
+    def heard(self, known: int, wanted: int) -> list[Event]:
+        """The revocations behind the `known` ones, once there are as many as `wanted`, or no more come."""
+        deadline = time.monotonic() + HEAR_SECONDS
+        while len(self.revoked) < known + wanted and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        return self.revoked[known:]
+
+
 class Play:
     """Sends signals and asks, as engagement platforms would."""
 
-    def __init__(self, client: ApiClient, url: str, teller: Teller, *, base_ms: int) -> None:
+    def __init__(self, client: ApiClient, follower: Follower, teller: Teller, *, base_ms: int) -> None:
         self._client = client
-        self._url = url
+        self._follower = follower
         self._teller = teller
         self._base_ms = base_ms
         self._neighbour = story.neighbour(PARTITIONS)
@@ -135,7 +161,7 @@ class Play:
                 yield from (json.dumps(event).encode() for event in step.signals)
                 bar(min(step.end_ms, self._base_ms) - start_ms, CROWD_DAYS * DAY)
 
-        feed = HttpFeed(self._url)
+        feed = HttpFeed(self._follower.url)
         try:
             send_all(lines(), feed, counts)
         finally:
@@ -166,12 +192,20 @@ class Play:
         return []
 
     def _step(self, step: Step, place: int) -> list[str]:
+        known = len(self._follower.revoked)
         self._send(step, place)
-        answers = {language: self._ask(step, language) for language in self._teller.languages}
+        answers = self._answers(step)
+        revoked = self._follower.heard(known, len(step.expected.revoked))
         obligations = self._client.get(f"/v1/customers/{quote(SHOP)}")["obligations"]
-        wrong = differences(step.expected, next(iter(answers.values())), obligations)
-        self._teller.tell(place, step, answers, wrong)
+        names = [event.data["candidate"] for event in revoked]
+        wrong = differences(step.expected, next(iter(answers.values())), obligations, names)
+        self._teller.tell(place, step, answers, wrong, [event.data for event in revoked])
         return wrong
+
+    def _answers(self, step: Step) -> dict[str, Answer]:
+        """The answer in each language; where slots are reserved, in the first alone: asking again finds them taken."""
+        languages = self._teller.languages[:1] if step.reserve else self._teller.languages
+        return {language: self._ask(step, language) for language in languages}
 
     def _send(self, step: Step, place: int) -> None:
         signals = story.events(step, place, self._base_ms, self._neighbour)
@@ -183,7 +217,10 @@ class Play:
         self._until(lambda: self._client.send("GET", path).json(), lambda seen: _clock(seen) >= at)
 
     def _ask(self, step: Step, language: str) -> Answer:
-        request = {"customer": SHOP, "candidates": step.candidates, "choose": step.choose, "language": language}
+        request = {
+            "customer": SHOP, "candidates": step.candidates, "choose": step.choose, "language": language,
+            "reserve": step.reserve,
+        }  # fmt: skip
         answer: Answer = self._client.post("/v1/decisions", json.dumps(request).encode())
         return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,8 @@ Data = dict[str, Any]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What must follow from a step. Reasons name the principle (or `arbitration`) that must, or must not, be given;
-    `owed` is everything open or breached, `closed` the states that the latest of a kind must have ended in."""
+    `permits` are the candidates that get one, `revoked` those whose permit is revoked in this step; `owed` is
+    everything open or breached, `closed` the states that the latest of a kind must have ended in."""
 
     stage: str
     relapse: bool = False
@@ -20,18 +22,22 @@ class Expected:
     no_reason: dict[str, str] | None = None
     unless: dict[str, str] | None = None
     until: tuple[str, ...] = ()
+    permits: frozenset[str] = frozenset()
+    revoked: frozenset[str] = frozenset()
     owed: frozenset[str] = frozenset()
     closed: dict[str, str] | None = None
 
 
-def differences(expected: Expected, answer: Data, obligations: list[Data]) -> list[str]:
-    """Where an answer, and the shop's obligations in the record, are not as told."""
+def differences(expected: Expected, answer: Data, obligations: list[Data], revoked: Collection[str]) -> list[str]:
+    """Where an answer, the shop's obligations in the record and the permits revoked (by candidate) are not as told."""
     verdicts = {verdict["candidate"]: verdict for verdict in answer["verdicts"]}
     owed = sorted(one["kind"] for one in answer["owed"])
     found = [
         _difference("stage", expected.stage, (answer["stage"] or {}).get("name")),
         _difference("relapse risk", expected.relapse, answer["risks"]["relapse"]),
         _difference("owed", sorted(expected.owed), owed),
+        _difference("permits", sorted(expected.permits), sorted(name for name in verdicts if verdicts[name]["permit"])),
+        _difference("revoked", sorted(expected.revoked), sorted(revoked)),
     ]
     for candidate, verdict in expected.verdicts.items():
         found.append(_difference(candidate, verdict, verdicts[candidate]["verdict"]))

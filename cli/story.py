@@ -51,6 +51,7 @@ class Step:
     happenings: tuple[Happening, ...]
     candidates: tuple[Data, ...] = EVERYBODY
     choose: Literal["per_domain", "none"] = "per_domain"
+    reserve: bool = False
     expected: Expected
 
 
@@ -119,6 +120,27 @@ STEPS: Final = (
     ),
     Step(
         title={
+            "en": "Two marketing teams, sales, surveys and service ask for a slot at once: each cap gives it once.",
+            "es": "Dos equipos de marketing, ventas, encuestas y servicio piden turno a la vez: cada límite da uno.",
+        },
+        happenings=(_time_passes(CRISIS - 5 * MINUTE),),
+        reserve=True,
+        expected=Expected(
+            stage="strained",
+            verdicts={
+                "marketing-hardware": "defer", "marketing-news": "defer", "sales-upgrade": "allow",
+                "survey-csat": "allow", "survey-nps": "defer", "service-call": "allow",
+            },
+            reasons={
+                "marketing-hardware": "one-selling-contact-a-day", "marketing-news": "arbitration",
+                "survey-nps": "one-survey-a-fortnight",
+            },
+            until=("marketing-hardware", "survey-nps"),
+            permits=frozenset({"sales-upgrade", "survey-csat", "service-call"}),
+        ),
+    ),
+    Step(
+        title={
             "en": "The fifth report: crisis. An agent must call, and we owe a time.",
             "es": "El quinto aviso: crisis. Debe llamar una persona, y debemos dar un plazo.",
         },
@@ -128,7 +150,8 @@ STEPS: Final = (
             stage="crisis",
             verdicts={**_TRADE_FORBIDDEN, "survey-csat": "defer", "survey-nps": "defer", "service-call": "allow"},
             reasons={**_NO_SELLING, "survey-csat": _SURVEY_PRINCIPLE, "survey-nps": "no-image-survey-in-crisis"},
-            unless={**_STAGE_WOULD_HELP, "survey-csat": "case.open_without_eta"},
+            unless=_STAGE_WOULD_HELP,
+            revoked=frozenset({"sales-upgrade", "survey-csat"}),
             owed=frozenset({"agent_call", "promised_time"}),
         ),
     ),

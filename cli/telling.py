@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from cli.decide import unless_texts
@@ -35,17 +35,23 @@ class Teller:
         """Something by the way."""
         self._line(self._paint(f"  {text}", _DIM))
 
-    def tell(self, place: int, step: Step, answers: Mapping[str, Answer], wrong: list[str]) -> None:
-        """One step: what happened, how the shop stands, every verdict with its reasons, what is owed, what is wrong."""
+    def tell(
+        self, place: int, step: Step, answers: Mapping[str, Answer], wrong: list[str], revoked: Sequence[Answer] = ()
+    ) -> None:
+        """One step: what happened, how the shop stands, every verdict with its reasons, what was revoked, what is owed,
+        what is wrong."""
         answer = next(iter(answers.values()))
         self._line()
-        for index, language in enumerate(answers):
+        for index, language in enumerate(self.languages):
             self._line(
                 self._paint(f"{place}. {step.title[language]}" if not index else f"   {step.title[language]}", _BOLD)
             )
         self._line(f"   {answer['at']}  {_standing(answer)}")
         for group in alike(answer["verdicts"]):
             self._verdicts(group, list(answers.values()))
+        for told in revoked:
+            cause = told["cause"]["id"]
+            self._line(self._paint(f"   ! revoked: the permit of {told['candidate']} [{cause}]", _RED))
         owed = "; ".join(
             f"{one['kind']} by {one['owner']}, due {one['due']} ({one['state']})" for one in answer["owed"]
         )
@@ -78,7 +84,8 @@ class Teller:
         first, *others = [answer["verdicts"][group[0]] for answer in answers]
         mark, colour = _MARKS[first["verdict"]]
         until = f" until {first['until']}" if first["until"] else ""
-        self._line(self._paint(f"   {mark} {first['verdict']}{until}: {names}", colour))
+        permit = f", with a permit until {first['permit_until']}" if first["permit"] else ""
+        self._line(self._paint(f"   {mark} {first['verdict']}{until}: {names}{permit}", colour))
         for reasons in zip(first["reasons"], *(other["reasons"] for other in others), strict=True):
             self._line(f"       {' / '.join(reason['text'] for reason in reasons)} [{_source(reasons[0])}]")
         for change in first["modifications"]:
@@ -99,7 +106,7 @@ def alike(verdicts: list[Verdict]) -> list[list[int]]:
     """The places of verdicts, together where they differ in nothing but their candidate."""
     groups: dict[str, list[int]] = {}
     for place, verdict in enumerate(verdicts):
-        same = json.dumps({**verdict, "candidate": "", "lost_to": ""}, sort_keys=True)
+        same = json.dumps({**verdict, "candidate": "", "permit": verdict["permit"] and ""}, sort_keys=True)
         groups.setdefault(same, []).append(place)
     return list(groups.values())
 
@@ -113,6 +120,8 @@ def _standing(answer: Answer) -> str:
 
 
 def _source(reason: dict[str, Any]) -> str:
+    if "lost_to" in reason["facts"]:
+        return f"{reason['source']}: {reason['facts']['lost_to']} was chosen"
     return str(reason["id"]) if reason["source"] == "principle" else f"{reason['source']}: {reason['id']}"
 
 

@@ -66,7 +66,7 @@ def _verdict(
         candidate=one.candidate.id,
         verdict=standing.verdict,
         until=format_optional(until),
-        unless=d.Unless([[change] for change in explained]) if explained else None,
+        unless=d.Unless(explained) if explained else None,
         reasons=reasons,
         modifications=[d.Modification(rule.changes, rule.id) for rule in modifying],
         lost_to=standing.lost_to,

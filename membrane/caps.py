@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,9 +12,12 @@ from msgspec import Struct
 
 from membrane.record import Contact
 from membrane.scope import Scope, all_slots, slot_of
+from membrane.times import MINUTE
 from membrane.vocabulary import CHANNELS, DOMAINS
 
 _NONE_LOST: Final[Mapping[int, int]] = MappingProxyType({})
+PERMIT_MS: Final = 15 * MINUTE
+"""How long a permit lives at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,31 +31,70 @@ class Cap:
     text: dict[str, str]
 
 
+class Claim(Struct, frozen=True, array_like=True):
+    """A slot held for a contact that was permitted at `made_at` and may still be made until just before `until`.
+    `permit` names it as the record names the permit of a contact; `domain` and `channel` are indexes."""
+
+    permit: str
+    made_at: int
+    domain: int
+    channel: int
+    kind: str
+    until: int
+
+
 class CapState(Struct, frozen=True):
-    """How a cap stands at a moment: contacts counted, whether that is all it allows (or may be, where not every contact
-    of its window is still known), and when time alone makes room again (None: there is room, or never will be)."""
+    """How a cap stands at a moment: contacts and claims counted, whether that is all it allows (or may be, where not
+    every contact of its window is still known), and when time alone makes room again (None: there is room, or never
+    will be)."""
 
     counted: int
     full: bool
     room_at: int | None
 
 
-def cap_state(cap: Cap, contacts: Iterable[Contact], t: int, lost: Mapping[int, int] = _NONE_LOST) -> CapState:
+def cap_state(
+    cap: Cap,
+    contacts: Collection[Contact],
+    t: int,
+    lost: Mapping[int, int] = _NONE_LOST,
+    claims: Iterable[Claim] = (),
+) -> CapState:
     """How full a cap is at `t`; a contact counts from the moment it was made until `per_ms` later, then no more.
 
-    `lost`: by domain, when the latest contact was made that is not among `contacts` any more. A window that reaches
-    back to it is full: what it held cannot be told.
+    Contacts of one permit are one, made when the latest of them was. Live `claims` count likewise, each until it ends,
+    but for those whose contact is known; also one of a process that read its clock a moment later. `lost`: by domain,
+    when the latest contact was made that is not among `contacts` any more. A window that reaches back to it is full:
+    what it held cannot be told.
     """
     since = t - cap.per_ms
-    made = sorted(contact.made_at for contact in contacts if since < contact.made_at <= t and _in(cap, contact))
+    leaving = _leaving(cap, contacts, claims, since, t)
     missing = max((at for domain, at in lost.items() if since < at <= t and _may_hold(cap.scope, domain)), default=0)
-    rooms = [made[len(made) - cap.at_most]] if len(made) >= cap.at_most > 0 else []
-    rooms += [missing] if missing else []
+    rooms = [leaving[len(leaving) - cap.at_most]] if len(leaving) >= cap.at_most > 0 else []
+    rooms += [missing + cap.per_ms] if missing else []
     full = bool(rooms) or not cap.at_most
-    return CapState(len(made), full, max(rooms) + cap.per_ms if rooms and cap.at_most else None)
+    return CapState(len(leaving), full, max(rooms) if rooms and cap.at_most else None)
 
 
-def _in(cap: Cap, contact: Contact) -> bool:
+def _leaving(cap: Cap, contacts: Collection[Contact], claims: Iterable[Claim], since: int, t: int) -> list[int]:
+    """When what counts at `t` counts no more, by time."""
+    leaving: list[int] = []
+    permitted: dict[str, int] = {}
+    for contact in contacts:
+        if since < contact.made_at <= t and _in(cap, contact):
+            if contact.permit:
+                permitted[contact.permit] = max(contact.made_at + cap.per_ms, permitted.get(contact.permit, 0))
+            else:
+                leaving.append(contact.made_at + cap.per_ms)
+    leaving += permitted.values()
+    for claim in claims:
+        if since < claim.made_at and _in(cap, claim) and all(one.permit != claim.permit for one in contacts):
+            leaving.append(min(claim.made_at + cap.per_ms, claim.until))
+    leaving.sort()
+    return leaving
+
+
+def _in(cap: Cap, contact: Contact | Claim) -> bool:
     slot = slot_of(DOMAINS[contact.domain], contact.kind, CHANNELS[contact.channel], "outbound")
     return slot is not None and cap.scope.covers(slot)
 

@@ -15,8 +15,8 @@ from membrane.principles import Principle
 from membrane.sight import Asked, Sight, earliest
 from membrane.vocabulary import InteractionClass, Verdict
 
-Change = tuple[str, Value]
-"""A fact and the value it is imagined to have."""
+Changes = tuple[tuple[str, Value], ...]
+"""Facts with the values that they are imagined to have."""
 Group = tuple[int, ...]
 """Places in the request of candidates that compete; one that competes with nobody is a group of its own."""
 
@@ -44,9 +44,9 @@ class Contest:
         self.deadline = judge.deadline
         self.modifying: dict[int, list[Principle]] = {}
         self.defaulted: set[int] = set()
-        self._sights = {(base.t, full): base for full in (False, True)}
+        self._sights = {(base.t, base.t, full): base for full in (False, True)}
         self._findings: dict[tuple[int, int], list[Finding]] = {}
-        self._verdicts: dict[tuple[int, int, Change | None], Verdict] = {}
+        self._verdicts: dict[tuple[int, int, Changes], Verdict] = {}
         self._moments: dict[tuple[int, int, tuple[str, ...]], int | None] = {}
 
     def judge_now(self, place: int) -> None:
@@ -60,7 +60,7 @@ class Contest:
         """Says what speaks for the verdict at the base moment in place of judging."""
         self.defaulted.add(place)
         self._findings[place, self.base.t] = [finding]
-        self._verdicts[place, self.base.t, None] = finding.verdict
+        self._verdicts[place, self.base.t, ()] = finding.verdict
 
     def facts(self, place: int) -> SharedFacts:
         """The facts for a candidate at the base moment, or when it would go out; now for one that was not judged."""
@@ -71,11 +71,12 @@ class Contest:
         """How the customer looks when the candidate would go out: at t, or at its own later moment. What is owed by
         then matters only to what could fulfil it; for the rest a forecast of the facts will do."""
         asked = self.asked[place]
-        moment = max(t, asked.at)
-        found = self._sights.get((moment, asked.may_be_owed))
+        moment, exactly = max(t, asked.at), asked.may_be_owed
+        key = (moment, t if self.base.view.claims else moment, exactly)
+        found = self._sights.get(key)
         if found is None:
             self.deadline.check()
-            found = self._sights[moment, asked.may_be_owed] = self.base.later(moment, exactly=asked.may_be_owed)
+            found = self._sights[key] = self.base.later(moment, exactly=exactly, asked_at=key[1])
         return found
 
     def surely_blocked(self, place: int, t: int) -> bool:
@@ -90,27 +91,27 @@ class Contest:
             found = self._findings[key] = self.judge.findings(self.asked[place], self.sight(place, t))
         return found
 
-    def own_verdict(self, place: int, t: int, change: Change | None = None) -> Verdict:
+    def own_verdict(self, place: int, t: int, changes: Changes = ()) -> Verdict:
         """The verdict on the candidate alone."""
-        key = (place, t, change)
+        key = (place, t, changes)
         verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = self._verdicts[key] = self._own_verdict(place, t, change)
+            verdict = self._verdicts[key] = self._own_verdict(place, t, changes)
         return verdict
 
-    def _own_verdict(self, place: int, t: int, change: Change | None) -> Verdict:
+    def _own_verdict(self, place: int, t: int, changes: Changes) -> Verdict:
         found = self.findings(place, t)
-        if change is None:
+        if not changes:
             return verdict_of(found)
         self.deadline.check()
-        return self.judge.changed_verdict(self.asked[place], self.sight(place, t), found, *change)
+        return self.judge.changed_verdict(self.asked[place], self.sight(place, t), found, dict(changes))
 
-    def verdict_if(self, place: int, group: Group, change: Change) -> Verdict:
-        """What would become of a candidate at the base moment if a fact were another."""
-        alone = self.own_verdict(place, self.base.t, change)
+    def verdict_if(self, place: int, group: Group, *changes: tuple[str, Value]) -> Verdict:
+        """What would become of a candidate at the base moment if facts were others."""
+        alone = self.own_verdict(place, self.base.t, changes)
         if alone is not Verdict.ALLOW or len(group) == 1:
             return alone
-        return self.standings(group, self.base.t, change)[place].verdict
+        return self.standings(group, self.base.t, changes)[place].verdict
 
     def next_moment(self, place: int, group: Group, t: int) -> int | None:
         """The earliest moment after t at which time alone may change what becomes of a candidate.
@@ -137,12 +138,14 @@ class Contest:
         if key not in self._moments:
             asked, sight = self.asked[place], self.sight(place, t)
             apart = besides if asked.at <= t else ()  # one that goes out later has quiet hours of its own
-            self._moments[key] = next_verdict_moment(asked, sight, self.findings(place, t), apart)
+            found = next_verdict_moment(asked, sight, self.findings(place, t), apart)
+            ends = [one.until for one in self.base.view.claims] if asked.at > t else []
+            self._moments[key] = earliest([found, *ends], t) if ends else found
         return self._moments[key]
 
-    def standings(self, group: Group, t: int, change: Change | None = None) -> dict[int, Standing]:
+    def standings(self, group: Group, t: int, changes: Changes = ()) -> dict[int, Standing]:
         """What becomes of each of a group at t."""
-        verdicts = {place: self.own_verdict(place, t, change) for place in group}
+        verdicts = {place: self.own_verdict(place, t, changes) for place in group}
         if len(group) == 1:
             return {place: Standing(verdict) for place, verdict in verdicts.items()}
         allowed = [place for place in group if verdicts[place] is Verdict.ALLOW]

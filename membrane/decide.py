@@ -141,7 +141,7 @@ def _valid_until(contest: Contest) -> int | None:
     """The earliest moment at which time may change anything in the answer, ages shown in reasons apart; None if there
     was no time to find it."""
     base = contest.base
-    moments = [base.next_due]
+    moments = [base.next_due, *(one.until for one in base.view.claims)]
     try:
         for place, asked in enumerate(contest.asked):
             contest.deadline.check()

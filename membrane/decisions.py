@@ -73,7 +73,7 @@ class Modification(Struct):
 
 
 class Change(Struct):
-    """A fact that is so now, and the values of which each alone would give a weaker verdict."""
+    """A fact that is so now, and the values of which each would give a weaker verdict, with what is changed beside."""
 
     fact: str
     now: Any = field(name="is")
@@ -96,7 +96,7 @@ class Evaluated(Struct):
 
 
 class CandidateVerdict(Struct):
-    """The verdict on one candidate. `evaluated` is there with explain=full."""
+    """The verdict on one candidate. `permit_until` is there with a permit, `evaluated` with explain=full."""
 
     candidate: str
     verdict: str
@@ -106,6 +106,7 @@ class CandidateVerdict(Struct):
     modifications: list[Modification]
     permit: str | None = None
     lost_to: str | None = None
+    permit_until: str | UnsetType = UNSET
     evaluated: list[Evaluated] | UnsetType = UNSET
 
 
@@ -201,8 +202,6 @@ def parse_request(body: bytes) -> DecisionRequest:
 def _errors(request: DecisionRequest) -> Iterator[tuple[str, str]]:
     if "/" in request.customer:
         yield "/customer", "must not contain '/'"
-    if request.reserve:
-        yield "/reserve", "reserving is not offered: leave it out or send false"
     yield from _time_errors("/at", request.at)
     seen: set[str] = set()
     for place, candidate in enumerate(request.candidates):

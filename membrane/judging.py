@@ -86,20 +86,22 @@ class Judge:
         quiet = slot.direction == "outbound" and any(one.holds(sight.zone, sight.t) for one in etiquette.quiet_hours)
         return quiet or any(sight.cap_state(cap).full for cap in etiquette.caps)
 
-    def changed_verdict(self, asked: Asked, sight: Sight, found: Iterable[Finding], fact: str, value: Value) -> Verdict:
-        """The verdict if one fact were another, given what was found with the facts as they are."""
-        verdict = strongest([one.verdict for one in found if fact not in one.reads])
+    def changed_verdict(
+        self, asked: Asked, sight: Sight, found: Iterable[Finding], changes: Mapping[str, Value]
+    ) -> Verdict:
+        """The verdict if some facts were others, given what was found with the facts as they are."""
+        verdict = strongest([one.verdict for one in found if changes.keys().isdisjoint(one.reads)])
         slot, etiquette = asked.slot, asked.etiquette
         if slot is None or etiquette is None or verdict is Verdict.FORBID:
             return verdict
-        facts = ChangedFacts(sight.facts(asked), fact, value)
+        facts = ChangedFacts(sight.facts(asked), changes)
         verdicts: list[Verdict] = [verdict]
-        if fact in _NEVER_SEEN:
+        if not changes.keys().isdisjoint(_NEVER_SEEN):
             verdicts += [one.verdict for one in self._consent(slot, facts)]
-        if fact == STAGE and self.causes:
+        if STAGE in changes and self.causes:
             verdicts += [one.verdict for one in self._degraded(slot, etiquette, facts) if STAGE in one.reads]
         # The first that matches is the strongest: what forbids comes before what defers.
-        if fact in etiquette.reading:
+        for fact in changes.keys() & etiquette.reading.keys():
             verdicts += [one.verdict for one in islice(self._matching(etiquette.reading[fact], facts), 1)]
         return strongest(verdicts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import time
+from datetime import date, time
 from typing import Any, Final
 
 from membrane.caps import Cap
@@ -26,11 +26,12 @@ from membrane.principles import (
 from membrane.quiet_hours import QuietHours
 from membrane.scope import ALL_KINDS, DIRECTIONS, Scope, Slot, all_slots
 from membrane.vocabulary import CHANNELS, KINDS, OBLIGATION_KINDS, ONCE_PER, InteractionClass
-from membrane.wording import cap_text, quiet_text
+from membrane.wording import QUIET_DAY, cap_text, quiet_text
 
 MAX_CAP: Final = KEPT_CONTACTS
 """A record keeps no more contacts: a greater cap could not be told from a full one."""
 MAX_ITEMS: Final = 500
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SCOPE_FIELDS: Final = {
     "domains": tuple(KINDS),
     "kinds": ALL_KINDS,
@@ -41,6 +42,7 @@ _SCOPE_FIELDS: Final = {
 }
 _NONE: Final = {"es": "-", "en": "-"}  # for a text that is missing, which is a fault of its own
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_ISO_DATE: Final = len("2026-12-25")
 _TIME_OF_DAY: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -64,12 +66,14 @@ class _FileReader(DocumentReader):
         self._features = features
         self._ids: set[str] = set()
         self._guaranteed: list[Slot] = []
+        self._holidays: dict[str, frozenset[date]] = {}
 
     def principle_set(self, document: Any, digest: str) -> PrincipleSet:
-        optional = ("guarantees", "principles", "caps", "quiet_hours")
+        optional = ("guarantees", "principles", "caps", "quiet_hours", "holidays")
         fields = self.mapping(document, "", ("pack", "revision"), optional)
         given = tuple(self._guarantee(item, path) for path, item in self._part(fields, "guarantees"))
         guarantees = (*GUARANTEES, *(one for one in given if one.id not in {fixed.id for fixed in GUARANTEES}))
+        self._holidays = self._calendars(fields.get("holidays", {}), "holidays")
         self._guaranteed = [slot for slot in all_slots() if any(one.scope.covers(slot) for one in guarantees)]
         return PrincipleSet(
             pack=self.text(fields.get("pack", "?"), "pack"),
@@ -182,16 +186,59 @@ class _FileReader(DocumentReader):
         return Cap(self._id(fields, path), scope, at_most, self.duration(per, f"{path}.per"), text)
 
     def _quiet(self, value: Any, path: str) -> QuietHours:
-        fields = self.mapping(value, path, ("id", "from", "to"), ("text", *_SCOPE_FIELDS))
+        fields = self.mapping(
+            value, path, ("id",), ("from", "to", "all_day", "days", "holidays", "text", *_SCOPE_FIELDS)
+        )
         scope = self._scope(fields, path)
         self._protect(scope, path)
+        start, end = self._from_to(fields, path)
+        days = self.choices(fields["days"], f"{path}.days", WEEKDAYS) if "days" in fields else ()
+        plain = quiet_text(f"{start:%H:%M}", f"{end:%H:%M}") if start != end else QUIET_DAY
+        return QuietHours(
+            self._id(fields, path),
+            scope,
+            start,
+            end,
+            self.texts(fields["text"], f"{path}.text") if "text" in fields else plain,
+            frozenset(WEEKDAYS.index(day) for day in days if day),
+            self._named_holidays(fields, path),
+        )
+
+    def _from_to(self, fields: dict[str, Any], path: str) -> tuple[time, time]:
+        """Both at midnight for whole days."""
+        if "all_day" in fields:
+            if fields["all_day"] is not True or "from" in fields or "to" in fields:
+                self.fault(f"{path}.all_day", "must be true, and stand without 'from' and 'to'")
+            return time(), time()
+        for name in ("from", "to"):
+            if name not in fields:
+                self.fault(path, f"misses the field '{name}' (or all_day: true)")
         start = self._time(fields.get("from", "00:00"), f"{path}.from")
         end = self._time(fields.get("to", "00:01"), f"{path}.to")
         if start == end:
-            self.fault(path, "quiet hours must end at another time than they begin")
-        plain = quiet_text(f"{start:%H:%M}", f"{end:%H:%M}")
-        text = self.texts(fields["text"], f"{path}.text") if "text" in fields else plain
-        return QuietHours(self._id(fields, path), scope, start, end, text)
+            self.fault(path, "quiet hours must end at another time than they begin (all_day: true for whole days)")
+        return start, end
+
+    def _named_holidays(self, fields: dict[str, Any], path: str) -> frozenset[date]:
+        if "holidays" not in fields:
+            return frozenset()
+        name = self.choice(fields["holidays"], f"{path}.holidays", self._holidays)
+        return self._holidays.get(name, frozenset())
+
+    def _calendars(self, value: Any, path: str) -> dict[str, frozenset[date]]:
+        """Lists of days off by name."""
+        calendars = self.mapping(value, path, optional=value if isinstance(value, dict) else ())
+        return {
+            str(name): frozenset(self._date(item, at) for at, item in self.items(days, f"{path}.{name}", least=1))
+            for name, days in calendars.items()
+        }
+
+    def _date(self, value: Any, path: str) -> date:
+        try:
+            return date.fromisoformat(value if isinstance(value, str) and len(value) == _ISO_DATE else "")
+        except ValueError:
+            self.fault(path, "must be a date such as 2026-12-25")
+            return date.min
 
     def _time(self, value: Any, path: str) -> time:
         match = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None

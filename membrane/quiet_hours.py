@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
@@ -11,52 +11,71 @@ from zoneinfo import ZoneInfo
 from membrane.scope import Scope
 from membrane.times import DAY, HOUR
 
-_AHEAD_MS: Final = 2 * DAY + 4 * HOUR  # two local days and the greatest clock change
+_A_DAY: Final = timedelta(days=1)
+_MOST_DAYS: Final = 41
+_LONGEST_DAY_MS: Final = DAY + 4 * HOUR  # with the greatest clock change
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """Quiet from `start` to `end` of each local day (over midnight when start > end); start is in, end is out."""
+    """Quiet from `start` to `end` of local days (over midnight when start > end, the whole day when they are equal);
+    start is in, end is out. On the weekdays `days` (0 is Monday) and on the `holidays`; on every day if neither is
+    given."""
 
     id: str
     scope: Scope
     start: time
     end: time
-    text: dict[str, str]
+    text: dict[str, str] = field(hash=False)
+    days: frozenset[int] = frozenset()
+    holidays: frozenset[date] = frozenset()
 
     def holds(self, zone: ZoneInfo, t: int) -> bool:
         """Whether it is quiet at `t` (epoch ms) in that zone."""
-        return _quiet(self.start, self.end, local(zone, t).time())
+        now = local(zone, t)
+        if not (self.days or self.holidays):
+            return self._begun(now.time()) or self._lasts(now.time())
+        today = now.date()
+        return (self._is_on(today) and self._begun(now.time())) or (
+            self._is_on(today - _A_DAY) and self._lasts(now.time())
+        )
 
     def next_change(self, zone: ZoneInfo, t: int) -> int | None:
-        """The first moment after `t` at which quiet begins or ends."""
-        quiet = self.holds(zone, t)
-        changes = _states(self.start, self.end, zone, local(zone, t).date())
-        return next((moment for moment, then in changes if moment > t and then != quiet), None)
+        """The first moment after `t`, within 40 days, at which quiet begins or ends."""
+        quiet, today = self.holds(zone, t), local(zone, t).date()
+        for ahead in range(_MOST_DAYS):
+            for moment, then in _states(self, zone, today + ahead * _A_DAY):
+                if moment > t and then != quiet:
+                    return moment
+        return None
 
+    def _is_on(self, day: date) -> bool:
+        return not (self.days or self.holidays) or day.weekday() in self.days or day in self.holidays
 
-def _quiet(start: time, end: time, now: time) -> bool:
-    if start < end:
-        return start <= now < end
-    return now >= start or now < end
+    def _begun(self, now: time) -> bool:
+        """Whether it is quiet of the quiet hours that begin on the day itself."""
+        return self.start <= now and (now < self.end or self.end <= self.start)
+
+    def _lasts(self, now: time) -> bool:
+        """Whether it is quiet of those that began the day before."""
+        return now < self.end < self.start
 
 
 @lru_cache(maxsize=4096)  # a day of a zone is asked for again and again
-def _states(start: time, end: time, zone: ZoneInfo, day: date) -> tuple[tuple[int, bool], ...]:
-    """Whether it is quiet from each moment on at which that may change: both ends on that day and the next, in both
+def _states(quiet: QuietHours, zone: ZoneInfo, day: date) -> tuple[tuple[int, bool], ...]:
+    """Whether it is quiet from each moment of a local day on at which that may change: its ends and midnight, in both
     folds of a repeated hour, and a clock change itself."""
     edges = [
-        datetime.combine(on, edge, zone).replace(fold=fold).timestamp()
-        for on in (day, day + timedelta(days=1))
-        for edge in (start, end)
+        datetime.combine(day, edge, zone).replace(fold=fold).timestamp()
+        for edge in (time(), quiet.start, quiet.end)
         for fold in (0, 1)
     ]
     moments = {round(seconds * 1000) for seconds in edges}
-    midnight = round(datetime.combine(day, time(), zone).timestamp() * 1000)
-    change = clock_change(zone, midnight - HOUR, midnight + _AHEAD_MS)
+    midnight = min(moments)
+    change = clock_change(zone, midnight - HOUR, midnight + _LONGEST_DAY_MS)
     if change is not None:
         moments.add(change)
-    return tuple((moment, _quiet(start, end, local(zone, moment).time())) for moment in sorted(moments))
+    return tuple((moment, quiet.holds(zone, moment)) for moment in sorted(moments))
 
 
 @lru_cache(maxsize=1024)  # one decision asks several times

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from membrane.arbitration import Contender
-from membrane.caps import Cap, CapState, cap_state
+from membrane.caps import Cap, CapState, Claim, cap_state
 from membrane.decisions import Candidate
 from membrane.dictionary import FACTS, FactSource, Value
 from membrane.facts import NOTHING, About, SharedFacts
@@ -31,6 +31,10 @@ class View(Protocol):
 
     @property
     def record(self) -> Record | None: ...
+
+    @property
+    def claims(self) -> Sequence[Claim]:
+        """The slots of contact caps that are held for this customer."""
 
     @property
     def as_of(self) -> int | None:
@@ -55,12 +59,12 @@ class View(Protocol):
 
 
 class ChangedFacts(SharedFacts):
-    """The facts with one of them changed."""
+    """The facts with some of them changed."""
 
-    def __init__(self, source: FactSource, fact: str, value: Value) -> None:
+    def __init__(self, source: FactSource, changes: Mapping[str, Value]) -> None:
         self._source = source
         get = source.get
-        self.get = lambda name: value if name == fact else get(name)
+        self.get = lambda name: changes[name] if name in changes else get(name)
 
 
 class Asked(Struct, frozen=True):
@@ -80,12 +84,21 @@ class Asked(Struct, frozen=True):
 class Sight:
     """A view whose facts are read once, for all candidates judged at its moment."""
 
-    def __init__(self, view: View, settings: TenantSettings, known: dict[str, Value] | None = None) -> None:
+    def __init__(
+        self,
+        view: View,
+        settings: TenantSettings,
+        known: dict[str, Value] | None = None,
+        asked_at: int | None = None,
+    ) -> None:
+        """`asked_at`: the moment of asking, at which claims must be alive, where it is not the moment judged."""
         self.view = view
         self.t = view.t
         record = view.record
         self._contacts: list[Contact] = record.state.contacts if record else []
         self._contacts_lost: dict[int, int] = record.state.contacts_lost if record else {}
+        alive = self.t if asked_at is None else asked_at
+        self._claims = [one for one in view.claims if alive < one.until] if view.claims else ()
         self.owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
         self._record = record
         self._settings = settings
@@ -95,11 +108,11 @@ class Sight:
         self._timings: dict[tuple[Timing, int], int | None] = {}
         self._caps: dict[str, CapState] = {}
 
-    def later(self, t: int, *, exactly: bool) -> Sight:
+    def later(self, t: int, *, exactly: bool, asked_at: int) -> Sight:
         """The customer at a later moment; unless `exactly`, what is owed is as it is now. Facts that only signals
         change are not read again."""
         known = {name: value for name, value in self._shared.items() if name in _LASTING}
-        return Sight(self.view.at(t) if exactly else self.view.foresee(t), self._settings, known)
+        return Sight(self.view.at(t) if exactly else self.view.foresee(t), self._settings, known, asked_at)
 
     def facts(self, asked: Asked) -> SharedFacts:
         """The facts for a candidate."""
@@ -128,7 +141,7 @@ class Sight:
         """How full a cap is."""
         found = self._caps.get(cap.id)
         if found is None:
-            found = self._caps[cap.id] = cap_state(cap, self._contacts, self.t, self._contacts_lost)
+            found = self._caps[cap.id] = cap_state(cap, self._contacts, self.t, self._contacts_lost, self._claims)
         return found
 
     def quiet_change(self, quiet: QuietHours) -> int | None:

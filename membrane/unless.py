@@ -1,9 +1,11 @@
-"""`unless`: single facts whose change alone gives a weaker verdict."""
+"""`unless`: facts whose change, and nothing else, gives a weaker verdict: single ones, else two together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import combinations, islice, product
+from typing import Final
 
 from membrane import decisions
 from membrane.contest import Contest, Group
@@ -15,10 +17,14 @@ from membrane.precedence import weaker
 from membrane.sight import Asked
 from membrane.vocabulary import Verdict
 
+MOST_PAIRS: Final = 20
+"""So many pairs of changes are tried at most."""
 
-def unless(contest: Contest, group: Group, place: int) -> list[decisions.Change]:
+
+def unless(contest: Contest, group: Group, place: int) -> list[list[decisions.Change]]:
     """The facts that alone hold the verdict up, each with the values that would give a weaker one (arbitration among
-    the group included): all other values of an enumeration, those next to a condition's literals for a number.
+    the group included): all other values of an enumeration, those next to a condition's literals for a number. Where
+    no single fact does, the first two found that do so together.
 
     A request's own facts are left out (asking otherwise is another request), and ages are (they are time's to change).
     Past the deadline none is looked for any more.
@@ -27,9 +33,11 @@ def unless(contest: Contest, group: Group, place: int) -> list[decisions.Change]
     standing = contest.standings(group, t)[place]
     if standing.verdict is Verdict.ALLOW or standing.lost_to is not None:
         return []
-    found: list[decisions.Change] = []
+    found: list[list[decisions.Change]] = []
     with suppress(OutOfTime):
-        found.extend(_changes(contest, group, place, standing.verdict))
+        found.extend([change] for change in _changes(contest, group, place, standing.verdict))
+        if not found:
+            found.extend(islice(_pairs(contest, group, place, standing.verdict), 1))
     return found
 
 
@@ -43,6 +51,22 @@ def _changes(contest: Contest, group: Group, place: int, verdict: Verdict) -> It
         ]
         if would_be:
             yield decisions.Change(fact, facts.get(fact), would_be)
+
+
+def _pairs(contest: Contest, group: Group, place: int, verdict: Verdict) -> Iterator[list[decisions.Change]]:
+    """Two facts that every finding behind the verdict reads one of, changed together."""
+    facts, asked = contest.facts(place), contest.asked[place]
+    read = [one.reads for one in contest.findings(place, contest.base.t) if one.verdict is verdict]
+    names = sorted(name for name in frozenset().union(*read) if _changeable(name))
+    tried = (
+        ((first, one), (second, other))
+        for first, second in combinations(names, 2)
+        if all(first in reads or second in reads for reads in read)
+        for one, other in product(_values(first, facts, asked), _values(second, facts, asked))
+    )
+    for changes in islice(tried, MOST_PAIRS):
+        if weaker(contest.verdict_if(place, group, *changes), verdict):
+            yield [decisions.Change(name, facts.get(name), [value]) for name, value in changes]
 
 
 def _deciding(findings: Iterable[Finding], verdict: Verdict) -> frozenset[str]:

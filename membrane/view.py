@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from membrane.caps import Claim
 from membrane.contacts import consent_key
 from membrane.engine import Rules, advance, next_due
 from membrane.facts import NOTHING, About, RecordFacts
@@ -45,8 +46,10 @@ class View:
         consents: Sequence[LogConsent] = (),
         forecast: Forecast | None = None,
         progress: Progress = _NONE,
+        claims: Sequence[Claim] = (),
     ) -> None:
         self.t = t
+        self.claims = claims
         self._due = progress.due
         self.as_of = record.clock if record is not None else None
         self.rules = rules
@@ -57,14 +60,14 @@ class View:
 
     def at(self, t: int) -> View:
         """The same customer at a later moment."""
-        return self._same(View(self.record, t, self.rules, self._log_consents, progress=Progress(self.t)))
+        return self._same(View(self.record, t, self.rules, self._log_consents, None, Progress(self.t), self.claims))
 
     def foresee(self, t: int) -> View:
         """The same customer later, as far as facts go: obligations are as they are now. Cheaper than `at`."""
         forecast = self._ahead()
         if forecast is None:
             return self.at(t)
-        return self._same(View(forecast.record_at(t), t, self.rules, self._log_consents, forecast))
+        return self._same(View(forecast.record_at(t), t, self.rules, self._log_consents, forecast, _NONE, self.claims))
 
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> RecordFacts:
         """The facts, for a request (`about`) and perhaps narrowed to one entity of a scope."""

@@ -72,6 +72,13 @@ def cap_text(at_most: int, per: str) -> dict[str, str]:
     }
 
 
+QUIET_DAY: Final = {
+    "en": "Where the customer is this is a day of rest.",
+    "es": "Donde está el cliente es día de descanso.",
+}
+"""The text of whole quiet days that bring none of their own."""
+
+
 def quiet_text(start: str, end: str) -> dict[str, str]:
     """The text of quiet hours that bring none of their own."""
     return {

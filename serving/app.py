@@ -23,6 +23,7 @@ from serving.known import Knowledge
 from serving.limits import ClientGone, Receive, Scope, Send, header
 from serving.openapi import describe
 from serving.problems import Problem
+from serving.revoking import Revoker
 from serving.services import Services
 
 Endpoint = Callable[[Scope, Receive, Send, Identity], Awaitable[None]]
@@ -37,10 +38,12 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._keys: Keys = services.keys
-        knowledge = Knowledge(services.log, services.records, services.freshness, services.principles)
+        knowledge = Knowledge(services.log, services.records, services.freshness, services.principles, services.claims)
         self._customer: Endpoint = Customers(services.records, services.log)
+        decisions = Decisions(knowledge, services.config, services.metrics, services.decisions, services.claims)
+        self.revoker = Revoker(services, decisions)
         self._hot: dict[tuple[str, str], Endpoint] = {
-            ("POST", "/v1/decisions"): Decisions(knowledge, services.config, services.metrics, services.decisions),
+            ("POST", "/v1/decisions"): decisions,
             ("POST", "/v1/signals"): Ingest(services.log, services.committer, services.metrics, services.config.now_ms),
         }
         self.router = _router(services, {path: method for method, path in self._hot})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from serving.claims import LiveClaims
 from serving.config import ServeConfig
 from serving.decisions import Decisions
 from serving.freshness import Freshness
 from serving.known import Knowledge
 from serving.metrics import Metrics
 from serving.principle_sets import PrincipleSets
+from storage.claims import ClaimStore
 from storage.directory import DataDir
 from storage.log_reader import LogReader
 from storage.principles import PrincipleFiles
@@ -27,5 +29,7 @@ def ask(config: ServeConfig, tenant: str, body: bytes) -> bytes:
         principles = PrincipleSets(PrincipleFiles(directory.principles_path))
         for partition, state in freshness.every_state().items():
             principles.in_force(partition, state)  # compiled before the time of the answer is counted
-        knowledge = Knowledge(log, records, freshness, principles)
-        return Decisions(knowledge, config, Metrics(), None).answer(body, tenant)
+        with closing(ClaimStore(directory.claims_path)) as store:
+            claims = LiveClaims(store, config.now_ms) if directory.claims_path.exists() else None
+            knowledge = Knowledge(log, records, freshness, principles, claims)
+            return Decisions(knowledge, config, Metrics(), None, None).answer(body, tenant)

@@ -37,10 +37,10 @@ class Identity:
     scopes: frozenset[str]
     expires_ms: int | None = None
 
-    def must(self, scope: str) -> None:
-        """Raises Problem 403 unless the key has that scope."""
-        if scope not in self.scopes:
-            raise Problem(403, "forbidden", f"this key lacks the scope '{scope}'")
+    def must(self, *scopes: str) -> None:
+        """Raises Problem 403 unless the key has one of the scopes."""
+        if self.scopes.isdisjoint(scopes):
+            raise Problem(403, "forbidden", f"this key lacks the scope {' or '.join(map(repr, scopes))}")
 
 
 EVERYBODY: Final = Identity("default", SCOPES)

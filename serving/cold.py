@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi import Path as InPath
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from membrane.defaults import defaults_table
 from membrane.signals import schemas
-from serving import reads
+from serving import permits, reads
 from serving.auth import Identity
+from serving.following import Followers
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import Act, list_obligations, parse_act, record_act
@@ -28,15 +29,16 @@ Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of 
 Named = Annotated[str, InPath(min_length=1, max_length=256)]
 State = Annotated[Literal["open", "met", "breached", "waived"] | None, Query()]
 Force = Annotated[bool, Query(description="go back to an older revision")]
+LastEvent = Annotated[str | None, Header(max_length=8192, description="go on behind this event")]
 Owner = Annotated[str | None, Query(max_length=64)]
 
 
-def _requires(scope: str) -> Callable[[Request], Awaitable[Identity]]:
-    """The identity behind a request, once it is known to have that scope."""
+def _requires(*scopes: str) -> Callable[[Request], Awaitable[Identity]]:
+    """The identity behind a request, once it is known to have one of the scopes."""
 
     async def identity(request: Request) -> Identity:
         found: Identity = request.scope["identity"]
-        found.must(scope)
+        found.must(*scopes)
         return found
 
     return identity
@@ -44,14 +46,15 @@ def _requires(scope: str) -> Callable[[Request], Awaitable[Identity]]:
 
 Reader = Annotated[Identity, Depends(_requires("read"))]
 Actor = Annotated[Identity, Depends(_requires("act"))]
+Holder = Annotated[Identity, Depends(_requires("decide", "act"))]
 READ: Final = [Depends(_requires("read"))]
 ADMIN: Final = [Depends(_requires("admin"))]
 
 
 def add_routes(app: FastAPI, services: Services) -> None:
     """Adds every cold route."""
-    for router in (_customers(services), _principles(services), _obligations(services), _about(services)):
-        app.include_router(router)
+    for make in (_customers, _principles, _obligations, _permits, _about):
+        app.include_router(make(services))
     app.include_router(_operations(services))
     add_page(app)
 
@@ -80,6 +83,13 @@ def _customers(services: Services) -> APIRouter:
     @router.get("/decisions/{decision}", summary="One logged decision")
     async def decision(identity: Reader, decision: Named) -> Response:
         return json(await services.cold(reads.decision, services.decisions, identity.tenant, decision))
+
+    followers = Followers(services)
+
+    @router.get("/stages/stream", summary="Stage changes, obligations and revoked permits as server-sent events")
+    async def follow(identity: Reader, last_event_id: LastEvent = None) -> Response:
+        events = await followers.follow(identity.tenant, last_event_id)
+        return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     @router.get("/stages", summary="How many customers are in each stage and lifecycle")
     async def stages(identity: Reader) -> Response:
@@ -134,6 +144,32 @@ def _obligations(services: Services) -> APIRouter:
     @router.post("/{obligation}/waive", status_code=202, summary="Say that an obligation is no longer wanted")
     async def waive(identity: Actor, obligation: Named, request: Request) -> Response:
         return await act("waive", obligation, request, identity)
+
+    return router
+
+
+def _permits(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1/permits", tags=["permits"])
+    store = services.claims.store
+
+    @router.get("/{permit}", summary="A permit and what became of it")
+    async def permit(identity: Reader, permit: Named) -> Response:
+        found = await services.cold(permits.find_permit, store, identity.tenant, permit)
+        return json(permits.permit_view(found, services.freshness.now()))
+
+    @router.post("/{permit}/confirm", summary="Say that a permitted contact was made")
+    async def confirm(identity: Holder, permit: Named, request: Request) -> Response:
+        body = permits.parse_confirm(await read_body(request.scope, request.receive, cap=MAX_ACT_BYTES))
+        now, received_ms = services.freshness.now(), services.config.now_ms()
+        tenant, log = identity.tenant, services.log
+        return json(
+            await services.cold(permits.confirm, store, log, tenant, permit, body, now=now, received_ms=received_ms)
+        )
+
+    @router.post("/{permit}/release", summary="Say that a permitted contact will not be made")
+    async def release(identity: Holder, permit: Named) -> Response:
+        now = services.freshness.now()
+        return json(await services.cold(permits.release, store, identity.tenant, permit, now=now))
 
     return router
 

@@ -7,40 +7,48 @@ too old narrows the answer to the classes' safe defaults; only when nothing can 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import count
 from time import perf_counter
 from typing import Final
 
 import msgspec
 
+from membrane.caps import Claim
 from membrane.decide import decide, default_verdicts
-from membrane.decisions import Answer, DecisionRequest, encode_answer, parse_request
+from membrane.decisions import Answer, Candidate, CandidateVerdict, DecisionRequest, encode_answer, parse_request
 from membrane.engine import Rules
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
+from membrane.reserving import Deciding, Granted, reserve
 from membrane.view import Progress, View
 from membrane.vocabulary import class_of
 from serving.answers import send_json
 from serving.auth import Identity
+from serving.claims import LiveClaims
 from serving.config import ServeConfig
 from serving.freshness import StreamState
-from serving.known import Knowledge, Known
-from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, read_body
+from serving.known import CLAIMS_UNREADABLE, Knowledge, Known
+from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, header, read_body
 from serving.metrics import Metrics
 from serving.principle_sets import NO_PRINCIPLES
-from serving.problems import Problem, check_json, not_json, report, unavailable
+from serving.problems import Problem, check_json, invalid_field, not_json, report, unavailable
+from storage.claims import NewPermit, Permit
 from storage.decisions import DecisionLog
 
 _LOG_FULL: Final = "log_full"
 
 
 class Evidence(msgspec.Struct):
-    """What a decision was made from, beside the record of that version: enough to make it again."""
+    """What a decision was made from, beside the record of that version: enough to make it again. `claims` were there
+    before those it made itself."""
 
     now: int
     version: int | None
     principles: str
     consents: list[tuple[int, int, bool, int]]
     degraded: list[str]
+    claims: list[Claim]
 
 
 class LoggedDecision(msgspec.Struct):
@@ -52,13 +60,24 @@ class LoggedDecision(msgspec.Struct):
 
 
 _log_encoder: Final = msgspec.json.Encoder()
+_candidate: Final = msgspec.json.Decoder(Candidate)
+_MAX_KEY: Final = 256
 
 
 class Decisions:
-    """The endpoint. Without a `log` nothing is written, and the answer says that it is not logged."""
+    """The endpoint. Without a `log` nothing is written, and the answer says that it is not logged; without `claims`
+    nothing can be reserved."""
 
-    def __init__(self, knowledge: Knowledge, config: ServeConfig, metrics: Metrics, log: DecisionLog | None) -> None:
+    def __init__(
+        self,
+        knowledge: Knowledge,
+        config: ServeConfig,
+        metrics: Metrics,
+        log: DecisionLog | None,
+        claims: LiveClaims | None,
+    ) -> None:
         self._knowledge = knowledge
+        self._claims = claims
         self._log = log
         self._metrics = metrics
         self._settings = config.settings
@@ -68,15 +87,20 @@ class Decisions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, identity: Identity) -> None:
         identity.must("decide")
+        key = _idempotency_key(header(scope["headers"], b"idempotency-key"))
         body = await read_body(scope, receive, cap=MAX_DECISION_BYTES)
-        await send_json(send, 200, self.answer(body, identity.tenant))
+        await send_json(send, 200, self.answer(body, identity.tenant, key))
 
-    def answer(self, body: bytes, tenant: str) -> bytes:
-        """The encoded answer to a request's body. Problem 400 or 503, InvalidRequest."""
+    def answer(self, body: bytes, tenant: str, key: str | None = None) -> bytes:
+        """The encoded answer to a request's body; `key` is its idempotency key. Problem 400, 422 or 503,
+        InvalidRequest."""
         started = perf_counter()
         request = parse(body)
         try:
-            answer = self._decide(request, tenant, started)
+            if request.reserve and request.at is None:
+                answer = self._reserve(request, tenant, started, body, key)
+            else:
+                answer = self._decide(request, tenant, started)
         except (Problem, InvalidRequest):
             raise
         except Exception as error:  # whatever it is, the caller gets the classes' defaults
@@ -87,23 +111,70 @@ class Decisions:
         return answer
 
     def _decide(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
-        known = self._knowledge.of(tenant, request.customer)
         now = self._knowledge.now()
-        principles = known.in_force.principles or NO_PRINCIPLES
-        answer = decide(
-            request,
-            self._view(request, known, now),
-            principles,
-            self._settings,
-            t=now,
-            degraded=known.degraded,
-            expired=lambda: perf_counter() - started > self._deadline_seconds,
-        )
+        known = self._knowledge.of(tenant, request.customer, now)
+        answer = self._deciding(known, now, started)(request, known.claims)
         self._complete(answer, known)
         self._count(request, answer)
         return self._logged(request, answer, tenant, known, now)
 
-    def _view(self, request: DecisionRequest, known: Known, now: int) -> View:
+    def _reserve(self, request: DecisionRequest, tenant: str, started: float, body: bytes, key: str | None) -> bytes:
+        """The same with permits, while no other process can claim. Without a store that can be written to nothing is
+        granted, and the claims that may be there count as unreadable."""
+        if self._claims is None:
+            raise InvalidRequest([("/reserve", "only a running server can reserve: leave it out, or ask one")])
+        now = self._knowledge.now()
+        try:
+            with self._claims.store.reserving(tenant, request.customer, now) as held:
+                digest = blake2b(body, digest_size=16).digest()
+                earlier = held.answer(key) if key is not None else None
+                if earlier is not None:
+                    return _same(earlier, digest)
+                seen = self._knowledge.applied(tenant, request.customer)
+                known = self._knowledge.of(tenant, request.customer, now, held.claims)
+                answer, granted = reserve(request, held.claims, self._deciding(known, now, started), _new_permit, now)
+                self._complete(answer, known)
+                held.grant(answer.decision, [_permit(one) for one in granted], seen)
+                encoded = self._logged(request, answer, tenant, known, now)
+                if key is not None:
+                    held.remember(key, digest, encoded)
+        except StoreUnavailable:
+            known = self._knowledge.of(tenant, request.customer, now, ())
+            known.degraded.append(CLAIMS_UNREADABLE)
+            answer = self._deciding(known, now, started)(request, ())
+            self._complete(answer, known)
+            encoded = self._logged(request, answer, tenant, known, now)
+        else:
+            self._claims.made([one.claim for one in granted])
+        self._count(request, answer)
+        return encoded
+
+    def judged_again(self, permit: Permit) -> CandidateVerdict | None:
+        """The verdict that a permit's candidate would get now, its own claim apart; None while that cannot be told. For
+        the event loop's thread."""
+        request = DecisionRequest(permit.customer, [_candidate.decode(permit.body)], choose="none")
+        try:
+            now = self._knowledge.now()
+            known = self._knowledge.of(permit.tenant, permit.customer, now)
+        except MembraneError:
+            return None
+        others = [one for one in known.claims if one.permit != permit.id]
+        answer = self._deciding(known, now, perf_counter())(request, others)
+        return answer.verdicts[0]
+
+    def _deciding(self, known: Known, now: int, started: float) -> Deciding:
+        principles = known.in_force.principles or NO_PRINCIPLES
+
+        def expired() -> bool:
+            return perf_counter() - started > self._deadline_seconds
+
+        def deciding(request: DecisionRequest, claims: Sequence[Claim]) -> Answer:
+            view = self._view(request, known, now, claims)
+            return decide(request, view, principles, self._settings, t=now, degraded=known.degraded, expired=expired)
+
+        return deciding
+
+    def _view(self, request: DecisionRequest, known: Known, now: int, claims: Sequence[Claim]) -> View:
         """The customer now, or at its own clock when the request names the moment."""
         clock = known.record.clock if known.record is not None else 0
         t = max(now, clock) if request.at is None else clock
@@ -114,6 +185,7 @@ class Decisions:
             self._rules(known),
             known.consents,
             progress=Progress(state.fired_until, state.revised, known.due),
+            claims=claims,
         )
 
     def _rules(self, known: Known) -> Rules:
@@ -134,7 +206,8 @@ class Decisions:
         if self._log is None:
             return encode_answer(answer)
         version = answer.state.version
-        evidence = Evidence(now, version, answer.revisions.principles, list(known.consents), known.degraded)
+        revision, consents = answer.revisions.principles, list(known.consents)
+        evidence = Evidence(now, version, revision, consents, known.degraded, list(known.claims))
         encoded = encode_answer(answer)
         body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence))
         try:
@@ -174,6 +247,30 @@ def parse(body: bytes) -> DecisionRequest:
 def _model(state: StreamState, kind: str) -> str | None:
     found = state.revisions.get(kind)
     return f"{found.revision}+{found.digest[:8]}" if found is not None else None
+
+
+def _idempotency_key(value: bytes | None) -> str | None:
+    if value is None:
+        return None
+    key = value.decode("latin-1").strip()
+    if not 1 <= len(key) <= _MAX_KEY or not key.isprintable():
+        raise invalid_field("Idempotency-Key", f"must have 1 to {_MAX_KEY} printable characters")
+    return key
+
+
+def _same(earlier: tuple[bytes, bytes], digest: bytes) -> bytes:
+    """The answer that an idempotency key had before; Problem 422 where it came with another request."""
+    if earlier[0] != digest:
+        raise invalid_field("Idempotency-Key", "was sent with another request in the last 24 hours; take a new one")
+    return earlier[1]
+
+
+def _new_permit() -> str:
+    return "p" + secrets.token_hex(7)  # short enough for a record to keep it as it is
+
+
+def _permit(granted: Granted) -> NewPermit:
+    return NewPermit(granted.claim, granted.candidate.id, _log_encoder.encode(granted.candidate))
 
 
 def _cannot_compute(request: DecisionRequest) -> Problem:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from membrane.caps import Claim
 from membrane.errors import MembraneError, RecordUnreadable
 from membrane.ports import partition_of
 from membrane.record import Record, decode
 from membrane.view import LogConsent
+from serving.claims import LiveClaims
 from serving.freshness import NOTHING_YET, Freshness, StreamState
 from serving.principle_sets import KIND, InForce, PrincipleSets
 from storage.log_reader import LogReader
@@ -17,16 +19,19 @@ from storage.record_reader import RecordReader
 
 STALE_SECONDS: Final = 60.0
 VERY_STALE_SECONDS: Final = 15 * 60.0
+CLAIMS_UNREADABLE: Final = "claims_unreadable"
 
 
 @dataclass(slots=True)
 class Known:
     """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
-    the consents the log holds, how fresh the stream's work is (None: it never worked) and the principles in force."""
+    the consents the log holds, the slots of caps that are claimed, how fresh the stream's work is (None: it never
+    worked) and the principles in force."""
 
     record: Record | None = None
     due: int | None = 0
     consents: Sequence[LogConsent] = ()
+    claims: Sequence[Claim] = ()
     state: StreamState = NOTHING_YET
     staleness_seconds: float | None = None
     in_force: InForce = field(default_factory=lambda: InForce(None))
@@ -36,7 +41,16 @@ class Known:
 class Knowledge:
     """Gathers it: all local reads. What cannot be read of a customer is a word in `degraded`, no error."""
 
-    def __init__(self, log: LogReader, records: RecordReader, freshness: Freshness, principles: PrincipleSets) -> None:
+    def __init__(
+        self,
+        log: LogReader,
+        records: RecordReader,
+        freshness: Freshness,
+        principles: PrincipleSets,
+        claims: LiveClaims | None,
+    ) -> None:
+        """Without `claims` there are none."""
+        self._claims = claims
         self._log = log
         self._records = records
         self._freshness = freshness
@@ -46,8 +60,15 @@ class Knowledge:
         """The moment that decisions are for. Raises StoreUnavailable or RecordUnreadable."""
         return self._freshness.now()
 
-    def of(self, tenant: str, customer: str) -> Known:
-        """What is known of one customer."""
+    def applied(self, tenant: str, customer: str) -> int:
+        """The offset up to which the stream has applied the log of a customer's partition; 0 if that cannot be read."""
+        try:
+            return self._records.meta(partition_of(tenant, customer, self._records.directory.partitions)).next_offset
+        except MembraneError:
+            return 0
+
+    def of(self, tenant: str, customer: str, now: int, claims: Sequence[Claim] | None = None) -> Known:
+        """What is known of one customer at `now`; `claims` where they have been read already."""
         known = Known()
         partition = partition_of(tenant, customer, self._records.directory.partitions)
         self._read_stream(known, partition)
@@ -56,6 +77,12 @@ class Knowledge:
             known.consents = self._log.consents(tenant, customer)
         except MembraneError:
             known.degraded.append("consents_unreadable")
+        try:
+            if claims is None:
+                claims = self._claims.of(tenant, customer, now) if self._claims else ()
+            known.claims = claims
+        except MembraneError:
+            known.degraded.append(CLAIMS_UNREADABLE)
         known.in_force = self._principles.in_force(partition, known.state)
         if known.in_force.principles is None:
             known.degraded.append("no_principles")

@@ -49,6 +49,9 @@ class Metrics:
         self.decision_log_dropped = Counter(
             "membrane_decision_log_dropped", "Decisions that the full decision log did not take.", registry=registry
         )
+        self.permits_revoked = Counter(
+            "membrane_permits_revoked", "Permits revoked because they would no longer be given.", registry=registry
+        )
         self.state_staleness = Gauge(
             "membrane_state_staleness_seconds",
             "Wall time since the stream last saw the end of a partition's log.",

@@ -15,6 +15,7 @@ from serving.customer_view import CustomerView
 from serving.events import BATCH, SINGLE
 from serving.ingest import IngestAnswer
 from serving.obligations import ActAnswer, ActRequest, ObligationList
+from serving.permits import ConfirmRequest, PermitView
 from serving.problems import MEDIA_TYPE
 from serving.timeline import Timeline
 
@@ -48,6 +49,9 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/obligations"): (200, ObligationList),
     ("post", "/v1/obligations/{obligation}/meet"): (202, ActAnswer),
     ("post", "/v1/obligations/{obligation}/waive"): (202, ActAnswer),
+    ("get", "/v1/permits/{permit}"): (200, PermitView),
+    ("post", "/v1/permits/{permit}/confirm"): (200, PermitView),
+    ("post", "/v1/permits/{permit}/release"): (200, PermitView),
     ("get", "/v1/models"): (200, reads.ModelsAnswer),
     ("get", "/readyz"): (200, reads.ReadyAnswer),
 }
@@ -60,10 +64,18 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/v1/principles/check"): {YAML: str},
     ("post", "/v1/obligations/{obligation}/meet"): {JSON: ActRequest},
     ("post", "/v1/obligations/{obligation}/waive"): {JSON: ActRequest},
+    ("post", "/v1/permits/{permit}/confirm"): {JSON: ConfirmRequest},
 }
 
 _HOT: Final[dict[tuple[str, str], dict[str, Any]]] = {
-    ("post", "/v1/decisions"): {"summary": "Whether candidates may be carried out now, and why", "tags": ["decisions"]},
+    ("post", "/v1/decisions"): {
+        "summary": "Whether candidates may be carried out now, and why",
+        "tags": ["decisions"],
+        "parameters": [
+            {"name": "Idempotency-Key", "in": "header", "description": "with `reserve`: the same answer for 24 hours",
+             "schema": {"type": "string", "minLength": 1, "maxLength": 256}},
+        ],
+    },
     ("post", "/v1/signals"): {
         "summary": "Send signals as CloudEvents; 202 once they are on the disk",
         "description": "`application/json` is the binary content mode: attributes in ce-* headers, `data` as the body.",
@@ -78,6 +90,7 @@ _HOT: Final[dict[tuple[str, str], dict[str, Any]]] = {
         ],
     },
 }  # fmt: skip
+_OTHER_TYPES: Final = {"/metrics": "text/plain", "/v1/stages/stream": "text/event-stream"}
 _OPEN: Final = frozenset({"/livez", "/readyz", "/metrics"})
 _PROBLEM: Final = {
     "type": "object",
@@ -133,7 +146,7 @@ def _whole(app: FastAPI) -> dict[str, Any]:
 
 def _describe_operation(operation: dict[str, Any], key: tuple[str, str], shapes: dict[str, Any]) -> None:
     status, answer = ANSWERS.get(key, (200, None))
-    media_type = "text/plain" if key[1] == "/metrics" else JSON
+    media_type = _OTHER_TYPES.get(key[1], JSON)
     schema = shapes[repr(answer)] if answer is not None else {}
     operation["responses"] = {
         str(status): {"description": "The answer", "content": {media_type: {"schema": schema}}},
@@ -142,7 +155,10 @@ def _describe_operation(operation: dict[str, Any], key: tuple[str, str], shapes:
     bodies = BODIES.get(key)
     if bodies is not None:
         content = {media_type: {"schema": shapes[repr(body)]} for media_type, body in bodies.items()}
-        operation["requestBody"] = {"required": not key[1].endswith(("/meet", "/waive")), "content": content}
+        operation["requestBody"] = {
+            "required": not key[1].endswith(("/meet", "/waive", "/confirm")),
+            "content": content,
+        }
     if key[1] not in _OPEN:
         operation["security"] = [{}, {"key": []}]
 

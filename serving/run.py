@@ -63,7 +63,7 @@ async def _run(app: Api, services: Services, listening: socket.socket) -> int:
     _stop_on_signals(stop)
     server = Server(app, services.config)
     serving = asyncio.create_task(server.serve([listening]))
-    helpers = [asyncio.create_task(services.maintain())]
+    helpers = [asyncio.create_task(services.maintain()), asyncio.create_task(app.revoker.run())]
     if services.config.parent_pid is not None:
         helpers.append(asyncio.create_task(_watch_parent(services.config.parent_pid, stop)))
     for task in helpers:

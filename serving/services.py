@@ -11,11 +11,13 @@ from typing import Final, ParamSpec, Self, TypeVar
 
 from membrane.errors import MembraneError
 from serving.auth import Keys, check_host
+from serving.claims import LiveClaims
 from serving.config import ServeConfig
 from serving.freshness import Freshness
 from serving.metrics import Metrics
 from serving.principle_sets import KIND, PrincipleSets, put_in_force
 from serving.problems import report
+from storage.claims import ClaimStore
 from storage.decisions import DecisionLog
 from storage.directory import DataDir
 from storage.group_commit import GroupCommitter
@@ -24,6 +26,7 @@ from storage.principles import PrincipleFiles
 from storage.record_reader import RecordReader
 
 MAINTAIN_SECONDS: Final = 1.0
+_SWEEP_ROUNDS: Final = 10
 _COLD_THREADS: Final = 2
 
 P = ParamSpec("P")
@@ -40,11 +43,13 @@ class Services:
     log: SignalLog
     committer: GroupCommitter
     records: RecordReader
+    claims: LiveClaims
     decisions: DecisionLog
     principles: PrincipleSets
     freshness: Freshness
     metrics: Metrics
     _threads: ThreadPoolExecutor
+    _rounds: int = 0
 
     @classmethod
     def open(cls, config: ServeConfig) -> Self:
@@ -68,6 +73,7 @@ class Services:
             log=log,
             committer=GroupCommitter(log),
             records=records,
+            claims=LiveClaims(ClaimStore(directory.claims_path), config.now_ms),
             decisions=DecisionLog(directory.decisions_path, policy=config.decision_log),
             principles=principles,
             freshness=Freshness(log, records, clock=config.clock, now_ms=config.now_ms),
@@ -84,7 +90,7 @@ class Services:
         counters told what was counted."""
         while True:
             self.metrics.flush()
-            for work in (self._tick, self._compile):
+            for work in (self._tick, self._compile, self._sweep):
                 try:
                     await work()
                 except Exception as error:  # noqa: BLE001 - without the next round no time would pass any more
@@ -96,6 +102,12 @@ class Services:
             with suppress(MembraneError):  # a store that refuses is told by whoever needs an answer of it
                 await self.cold(self.log.tick, self.config.now_ms())
 
+    async def _sweep(self) -> None:
+        self._rounds += 1
+        if self._rounds % _SWEEP_ROUNDS == 0:
+            with suppress(MembraneError):
+                await self.cold(self.claims.store.sweep, self.freshness.now())
+
     async def _compile(self) -> None:
         self.principles.retry()
         for partition, state in self.freshness.every_state().items():
@@ -105,7 +117,8 @@ class Services:
         """Stores what waits and closes all. Nobody may be asking any more."""
         self.metrics.flush()
         self._threads.shutdown(wait=True)
-        for close in (self.committer.close, self.decisions.close, self.log.close, self.records.close):
+        stores = (self.committer, self.decisions, self.claims.store, self.log, self.records)
+        for close in [one.close for one in stores]:
             try:
                 close()
             except Exception as error:  # noqa: BLE001 - the others are to be closed all the same

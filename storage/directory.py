@@ -74,6 +74,11 @@ class DataDir:
         return self.path / "decisions.db"
 
     @property
+    def claims_path(self) -> Path:
+        """Claims on contact caps, and permits."""
+        return self.path / "claims.db"
+
+    @property
     def principles_path(self) -> Path:
         """Principle files by digest."""
         return self.path / "principles"

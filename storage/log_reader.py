@@ -26,6 +26,13 @@ _TIMELINE: Final = (
     "ORDER BY offset DESC LIMIT ?"
 )
 _REVISIONS: Final = "SELECT body FROM $log WHERE kind = 3 AND offset <= ? ORDER BY offset"
+_CUSTOMERS: Final = (
+    "SELECT DISTINCT tenant, customer FROM $log WHERE offset >= ? AND offset < ? AND customer_key IS NOT NULL"
+)
+_CONCERNS: Final = (
+    "SELECT 1 FROM $log WHERE customer_key = ? AND tenant = ? AND customer = ? AND offset >= ? AND offset < ? LIMIT 1"
+)
+_IS_REVISED: Final = "SELECT 1 FROM $log WHERE kind = 3 AND offset >= ? AND offset < ? LIMIT 1"
 _NO_LIMIT: Final = 2**62
 
 T = TypeVar("T")
@@ -87,6 +94,21 @@ class LogReader:
         sql = for_partition(_TIMELINE, self._partition(tenant, customer))
         values = (customer_key(tenant, customer), _NO_LIMIT if before is None else before, tenant, customer, limit)
         return _records(self._all(sql, values))
+
+    def customers_between(self, partition: int, offset: int, end: int) -> set[tuple[str, str]]:
+        """The customers (tenant, customer) with records from `offset` to before `end`."""
+        return set(self._all(for_partition(_CUSTOMERS, partition), (offset, end)))
+
+    def concerns(self, tenant: str, customer: str, offset: int, end: int) -> bool:
+        """Whether a record from `offset` to before `end` is about a customer, or is a revision."""
+        partition = self._partition(tenant, customer)
+        values = (customer_key(tenant, customer), tenant, customer, offset, end)
+        own = self._all(for_partition(_CONCERNS, partition), values)
+        return bool(own) or self.is_revised(partition, offset, end)
+
+    def is_revised(self, partition: int, offset: int, end: int) -> bool:
+        """Whether there is a revision from `offset` to before `end`."""
+        return bool(self._all(for_partition(_IS_REVISED, partition), (offset, end)))
 
     def consents(self, tenant: str, customer: str) -> list[tuple[int, int, bool, int]]:
         """What the customer said of being contacted: (channel index, domain index, granted, time_ms)."""

@@ -34,6 +34,7 @@ _EFFECTS: Final = (
     f"SELECT {_EFFECT_COLUMNS} FROM effects WHERE customer_key = ? AND tenant = ? AND customer = ? AND offset < ?"
     " ORDER BY offset DESC, seq DESC LIMIT ?"
 )
+_EFFECTS_AFTER: Final = f"SELECT seq, {_EFFECT_COLUMNS} FROM effects WHERE seq > ? ORDER BY seq LIMIT ?"
 _ALL_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY offset, id"
 _OBLIGATIONS: Final = (
     "SELECT id, tenant, customer, state, owner, due_ms, body FROM obligations"
@@ -125,6 +126,16 @@ class RecordReader:
         values = (customer_key(tenant, customer), tenant, customer, _NO_LIMIT if before is None else before, limit)
         with self._reading(partition_of(tenant, customer, self.directory.partitions)) as connection:
             return [Effect(*row) for row in select(connection, _EFFECTS, values)]
+
+    def effects_after(self, partition: int, seq: int, limit: int) -> list[tuple[int, Effect]]:
+        """A partition's effects behind a number, each with its own, in the order they were written."""
+        with self._reading(partition) as connection:
+            return [(row[0], Effect(*row[1:])) for row in select(connection, _EFFECTS_AFTER, (seq, limit))]
+
+    def last_effect(self, partition: int) -> int:
+        """The number of a partition's latest effect, 0 before the first."""
+        with self._reading(partition) as connection:
+            return int(select(connection, "SELECT coalesce(max(seq), 0) FROM effects")[0][0])
 
     def obligations(
         self, tenant: str, *, state: str | None = None, owner: str | None = None, limit: int = 1_000

@@ -64,7 +64,7 @@ def test_every_command_of_the_readme_works_in_its_order(page: str, copy: Path) -
             os.killpg(running.pid, signal.SIGTERM)
     text = told.read_text()
     assert code == 0, text
-    assert "All 9 steps came out as told." in text
+    assert "All 10 steps came out as told." in text
     assert '"verdict":"forbid"' in text
     assert "promised_time" in text
 

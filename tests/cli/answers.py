@@ -10,6 +10,7 @@ from cli.story import SHOP
 def answer(**changes: Any) -> dict[str, Any]:
     verdict = {
         "candidate": "ad", "verdict": "forbid", "until": "2026-01-03T00:00:00Z", "modifications": [],
+        "permit": None,
         "reasons": [{"source": "principle", "id": "no-selling", "text": "No.", "facts": {}}],
         "unless": {"any": [[{"fact": "stage.name", "is": "crisis", "would_be": ["steady"]}]]},
         **changes.pop("verdict", {}),

@@ -14,7 +14,7 @@ def test_once_every_step_comes_out_as_told_and_nothing_is_left(start):
     running = start("demo", "--once", "--customers", "200")
     assert running.process.wait(120) == 0, running.text
     assert running.text.startswith("Membrane: the story of a shop")
-    assert "All 9 steps came out as told." in running.text
+    assert "All 10 steps came out as told." in running.text
     assert "Total time: " in running.text
 
 

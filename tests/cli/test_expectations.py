@@ -22,7 +22,7 @@ OBLIGATIONS = [
 
 
 def test_an_answer_as_told_has_no_differences():
-    assert differences(EXPECTED, answer(), OBLIGATIONS) == []
+    assert differences(EXPECTED, answer(), OBLIGATIONS, ()) == []
 
 
 @pytest.mark.parametrize(
@@ -39,15 +39,21 @@ def test_an_answer_as_told_has_no_differences():
     ],
 )
 def test_each_difference_is_told(changes, difference):
-    assert differences(EXPECTED, answer(**changes), OBLIGATIONS) == [difference]
+    assert differences(EXPECTED, answer(**changes), OBLIGATIONS, ()) == [difference]
+
+
+def test_permits_given_and_revoked_are_compared():
+    given = answer(verdict={"permit": "p1"})
+    assert differences(EXPECTED, given, OBLIGATIONS, ()) == ["permits: [] was told, came ['ad']"]
+    assert differences(EXPECTED, answer(), OBLIGATIONS, ["ad"]) == ["revoked: [] was told, came ['ad']"]
 
 
 def test_a_reason_that_should_be_gone_is_told():
     reasons = [{"source": "principle", "id": name} for name in ("no-selling", "gone")]
-    assert differences(EXPECTED, answer(verdict={"reasons": reasons}), OBLIGATIONS) == ["ad: gone still holds"]
+    assert differences(EXPECTED, answer(verdict={"reasons": reasons}), OBLIGATIONS, ()) == ["ad: gone still holds"]
 
 
 def test_the_latest_obligation_of_a_kind_counts():
-    found = differences(EXPECTED, answer(), OBLIGATIONS[:1])
+    found = differences(EXPECTED, answer(), OBLIGATIONS[:1], ())
     assert found == ["the latest promised_time: met was told, came waived"]
-    assert differences(EXPECTED, answer(), []) == ["the latest promised_time: met was told, came None"]
+    assert differences(EXPECTED, answer(), [], ()) == ["the latest promised_time: met was told, came None"]

@@ -12,7 +12,9 @@ def test_verdicts_that_differ_only_in_their_candidate_are_told_together():
 
 
 def test_a_step_is_told_with_its_reasons_in_both_languages(capsys):
-    spanish = answer(verdict={"reasons": [{"source": "principle", "id": "no-selling", "text": "No vender."}]})
+    spanish = answer(
+        verdict={"reasons": [{"source": "principle", "id": "no-selling", "text": "No vender.", "facts": {}}]}
+    )
     modified = {"modifications": [{"set": {"skip": ["ivr", "bot"], "mention_case": True}, "by": "person"}]}
     english = answer(verdict=modified)
     teller = Teller(language="both", shown=True)
@@ -26,6 +28,21 @@ def test_a_step_is_told_with_its_reasons_in_both_languages(capsys):
     ):  # fmt: skip
         assert text in printed
     assert "\x1b" not in printed
+
+
+def test_permits_who_won_and_what_was_revoked_are_told(capsys):
+    permitted = answer(verdict={"verdict": "allow", "reasons": [], "permit": "p1", "permit_until": "12:15"})
+    lost = {"source": "arbitration", "id": "one-at-a-time", "text": "Another.", "facts": {"lost_to": "upsell"}}
+    teller = Teller(language="en", shown=True)
+    teller.tell(3, STEPS[2], {"en": permitted}, [], [{"candidate": "news", "cause": {"id": "no-selling"}}])
+    teller.tell(3, STEPS[2], {"en": answer(verdict={"reasons": [lost]})}, [])
+    printed = capsys.readouterr().out
+    for text in (
+        "ad, with a permit until 12:15",
+        "the permit of news [no-selling]",
+        "[arbitration: upsell was chosen]",
+    ):
+        assert text in printed
 
 
 def test_the_end_says_how_it_came_out_and_the_time(capsys):

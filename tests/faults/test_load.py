@@ -103,6 +103,8 @@ def test_requests_made_up_from_the_description_meet_no_server_error(tmp_path: Pa
         calls, statuses = 0, Counter()
         for result in schema.get_all_operations():
             operation = result.ok()
+            if operation.path == "/v1/stages/stream":  # its answers have no end
+                continue
 
             @given(case=operation.as_strategy())
             @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None,

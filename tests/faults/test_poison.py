@@ -27,6 +27,7 @@ ROUTES = [
     ("PUT", "/v1/principles", {"Content-Type": "application/yaml"}),
     ("POST", "/v1/obligations/nobody/meet", JSON),
     ("POST", "/v1/obligations/nobody/waive", JSON),
+    ("POST", "/v1/permits/nobody/confirm", JSON),
 ]
 CANARY = "card-4929-1234-5678-9012"
 

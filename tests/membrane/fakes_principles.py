@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from membrane.caps import PERMIT_MS, Claim
 from membrane.decisions import Candidate, DecisionRequest
 from membrane.dictionary import BY_NAME, ON_LIFECYCLE, ON_STAGE, CaseFacts, Matters, Value
 from membrane.facts import NOTHING, About
@@ -118,6 +119,7 @@ class FakeView:
     consents: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     due: Sequence[int] = ()
     open_cases: tuple[CaseFacts, ...] = ()
+    claims: Sequence[Claim] = ()
 
     @property
     def as_of(self) -> int | None:
@@ -154,9 +156,16 @@ def view(
     return FakeView(t, record(*contacts, owed=owed, timezone=timezone), values, **parts)
 
 
-def contact(made_at: int, domain: str = "marketing", kind: str = "newsletter", channel: str = "email") -> Contact:
+def contact(
+    made_at: int, domain: str = "marketing", kind: str = "newsletter", channel: str = "email", permit: str = ""
+) -> Contact:
     """A contact made at a moment."""
-    return Contact(f"k-{made_at}", made_at, DOMAINS.index(domain), CHANNELS.index(channel), kind)
+    return Contact(f"k-{made_at}", made_at, DOMAINS.index(domain), CHANNELS.index(channel), kind, permit)
+
+
+def claim(made_at: int, until: int = 0, domain: str = "marketing", kind: str = "upsell", permit: str = "p1") -> Claim:
+    """A claim on a contact by e-mail, which lives as long as a permit may."""
+    return Claim(permit, made_at, DOMAINS.index(domain), CHANNELS.index("email"), kind, until or made_at + PERMIT_MS)
 
 
 def candidate(domain: str = "marketing", kind: str = "upsell", channel: str = "email", **fields: Any) -> Candidate:

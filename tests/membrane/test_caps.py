@@ -12,7 +12,7 @@ from membrane.settings import TenantSettings
 from membrane.times import DAY, HOUR, MINUTE, format_time
 from membrane.vocabulary import DOMAINS
 from tests.membrane.customer import Customer
-from tests.membrane.fakes_principles import NOON, candidate, contact, default_pack, request, view
+from tests.membrane.fakes_principles import NOON, candidate, claim, contact, default_pack, request, view
 
 MARKETING = Scope(domains=frozenset({"marketing"}))
 
@@ -124,3 +124,64 @@ def test_room_comes_exactly_when_it_is_promised(hours, at_most, window):
     if state.room_at is not None:
         assert cap_state(limit, made, state.room_at - 1).full
         assert not cap_state(limit, made, state.room_at).full
+
+
+def test_a_live_claim_counts_and_gives_room_when_it_ends():
+    held = [claim(NOON - MINUTE)]
+    assert cap_state(cap(1), [], NOON, claims=held) == CapState(1, full=True, room_at=NOON + 14 * MINUTE)
+    assert cap_state(cap(1), [], NOON, claims=[claim(NOON + 1)]).full
+    both = cap_state(cap(2), [contact(NOON - DAY)], NOON, claims=held)
+    assert both == CapState(2, full=True, room_at=NOON + 14 * MINUTE)
+
+
+def test_a_claim_of_another_scope_does_not_count():
+    assert cap_state(cap(1), [], NOON, claims=[claim(NOON, domain="survey", kind="csat")]).counted == 0
+
+
+def test_a_claim_and_the_contacts_of_its_permit_are_one():
+    held = [claim(NOON - 2 * MINUTE, permit="p1")]
+    own, confirmed = contact(NOON - MINUTE, permit="p1"), contact(NOON, kind="upsell", permit="p1")
+    found = cap_state(cap(2), [own, confirmed], NOON, claims=held)
+    assert found == CapState(1, full=False, room_at=None)
+    assert cap_state(cap(1), [own, confirmed], NOON, claims=held).room_at == NOON + 7 * DAY
+
+
+MOMENTS = st.integers(0, 40).map(lambda number: NOON - number * 6 * HOUR)
+PERMITS = st.sampled_from(["", "p1", "p2", "p3"])
+
+
+@given(
+    st.lists(st.tuples(MOMENTS, PERMITS), max_size=8),
+    st.lists(st.tuples(MOMENTS, st.sampled_from(["p1", "p2", "p3", "p4"])), max_size=4, unique_by=lambda one: one[1]),
+    st.integers(1, 4),
+)
+def test_what_counts_is_the_set_of_permits_and_a_full_cap_has_room_just_when_it_says(made, held, at_most):
+    contacts = [contact(at, permit=permit) for at, permit in made]
+    claims = [claim(at, NOON + HOUR, permit=permit) for at, permit in held]
+    found = cap_state(cap(at_most), contacts, NOON, claims=claims)
+    inside = [(at, permit) for at, permit in made if NOON - 7 * DAY < at <= NOON]
+    known = {permit for _, permit in made if permit}
+    permits = {permit for _, permit in inside if permit}
+    permits |= {permit for at, permit in held if at > NOON - 7 * DAY and permit not in known}
+    assert found.counted == sum(not permit for _, permit in inside) + len(permits)
+    if found.full:
+        alive = [one for one in claims if found.room_at < one.until]
+        before = [one for one in claims if found.room_at - 1 < one.until]
+        assert not cap_state(cap(at_most), contacts, found.room_at, claims=alive).full
+        assert cap_state(cap(at_most), contacts, found.room_at - 1, claims=before).full
+
+
+def test_a_cap_that_is_full_of_a_claim_defers_until_the_claim_ends():
+    seen = view(contact(NOON - 3 * DAY), claims=[claim(NOON - 5 * MINUTE, permit="p9")])
+    answer = decide(request(candidate()), seen, default_pack(), TenantSettings(), t=NOON)
+    (verdict,) = answer.verdicts
+    assert (verdict.verdict, verdict.until) == ("defer", format_time(NOON + 10 * MINUTE))
+    assert answer.valid_until == format_time(NOON + 10 * MINUTE)
+    assert {reason.id for reason in verdict.reasons} == {"two-marketing-a-week", "one-selling-contact-a-day"}
+
+
+def test_for_what_goes_out_later_a_claim_counts_as_long_as_it_lives_now():
+    seen = view(contact(NOON - 3 * DAY), claims=[claim(NOON - 5 * MINUTE, permit="p9")])
+    later = candidate(send_at=format_time(NOON + 2 * HOUR))
+    (verdict,) = decide(request(later), seen, default_pack(), TenantSettings(), t=NOON).verdicts
+    assert (verdict.verdict, verdict.until) == ("defer", format_time(NOON + 10 * MINUTE))

@@ -56,7 +56,6 @@ def test_what_is_left_out_takes_the_contracts_defaults():
         (body(choose="all"), "/choose"),
         (body(language="fr"), "/language"),
         (body(explain="long"), "/explain"),
-        (body(reserve=True), "/reserve"),
     ],
 )
 def test_a_faulty_request_is_told_by_its_field(data, pointer):

@@ -1,14 +1,16 @@
 """Reading principle files with all their faults."""
 
+from datetime import date, time
 from textwrap import dedent
 
 import pytest
 
 from membrane.errors import InvalidPrinciples
+from membrane.features import FEATURE_NAMES
 from membrane.principle_file import MAX_ITEMS, read_principles
 from membrane.principle_tests import run_tests
 from membrane.principles import GUARANTEES, Effect
-from tests.membrane.fakes_principles import TEXT, default_pack, principle, principle_set, read_yaml
+from tests.membrane.fakes_principles import PACK, TEXT, default_pack, principle, principle_set, read_yaml
 
 ALL_WRONG = dedent("""\
     pack: broken
@@ -151,6 +153,44 @@ def test_what_is_owed_takes_no_scope():
     plain = {"kind": "agent_call", "owner": "service", "due": "4h", "once_per": "case"}
     one = principle("incident.active", "require", obligation=plain, applies={"domains": ["sales"]})
     assert any("'require' takes no scope" in told for told in faults_of(document(one)))
+
+
+def test_quiet_hours_may_be_on_some_days_and_on_holidays_by_name():
+    quiet = {"id": "q", "domains": ["sales"], "all_day": True, "days": ["sat", "sun"], "holidays": "here"}
+    given = document(holidays={"here": ["2026-12-25"]}, quiet_hours=[quiet])
+    (found,) = read_principles(given, {}, digest="").quiet_hours
+    assert (found.start, found.end, found.days) == (time(), time(), {5, 6})
+    assert found.holidays == {date(2026, 12, 25)}
+    assert found.text["en"] == "Where the customer is this is a day of rest."
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({}, "misses the field 'from' (or all_day: true)"),
+        ({"from": "09:00"}, "misses the field 'to' (or all_day: true)"),
+        ({"all_day": False}, "must be true, and stand without 'from' and 'to'"),
+        ({"all_day": True, "from": "09:00"}, "must be true, and stand without 'from' and 'to'"),
+        ({"all_day": True, "days": ["sunday"]}, "came 'sunday'; did you mean 'sun'?"),
+        ({"all_day": True, "holidays": "hear"}, "must be one of here; came 'hear'; did you mean 'here'?"),
+    ],
+)
+def test_quiet_hours_that_do_not_say_when_are_refused(fields, problem):
+    quiet = {"id": "q", "domains": ["sales"], **fields}
+    told = faults_of(document(holidays={"here": ["2026-12-25"]}, quiet_hours=[quiet]))
+    assert any(problem in one for one in told), told
+
+
+@pytest.mark.parametrize("day", ["25/12/2026", "2026-02-30", "20261225", 20261225, ""])
+def test_holidays_are_dates(day):
+    told = faults_of(document(holidays={"here": [day]}))
+    assert any("must be a date such as 2026-12-25" in one for one in told), told
+
+
+@pytest.mark.parametrize("pack", sorted(PACK.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_pack_loads_and_its_tests_hold(pack):
+    found = read_principles(*read_yaml(pack.read_text()), digest="", features=FEATURE_NAMES)
+    assert all(outcome.passed for outcome in run_tests(found))
 
 
 def test_quiet_hours_must_have_a_length():

@@ -1,6 +1,6 @@
 """Quiet hours in the customer's zone."""
 
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -83,6 +83,67 @@ def test_nothing_changes_before_the_next_change_and_something_does_then(zone, mi
     assert quiet.holds(where, change) is not held
     between = range(t, change, 15 * MINUTE)
     assert all(quiet.holds(where, moment) is held for moment in (*between, change - 1))
+
+
+WEEKEND = QuietHours("weekend", Scope(), time(), time(), {}, frozenset({5, 6}), frozenset({date(2026, 1, 6)}))
+FRIDAY_NIGHT = QuietHours("friday", Scope(), time(21), time(9), {}, frozenset({4}))
+
+
+@pytest.mark.parametrize(
+    ("quiet", "at", "held"),
+    [
+        (WEEKEND, "2026-01-09T23:59:59+01:00", False),
+        (WEEKEND, "2026-01-10T00:00:00+01:00", True),
+        (WEEKEND, "2026-01-11T23:59:59+01:00", True),
+        (WEEKEND, "2026-01-12T00:00:00+01:00", False),
+        (WEEKEND, "2026-01-06T12:00:00+01:00", True),
+        (FRIDAY_NIGHT, "2026-01-09T08:00:00+01:00", False),
+        (FRIDAY_NIGHT, "2026-01-09T22:00:00+01:00", True),
+        (FRIDAY_NIGHT, "2026-01-10T08:59:00+01:00", True),
+        (FRIDAY_NIGHT, "2026-01-10T22:00:00+01:00", False),
+    ],
+)
+def test_weekdays_and_holidays_are_the_days_on_which_quiet_begins(quiet, at, held):
+    assert quiet.holds(MADRID, ms(at)) is held
+
+
+@pytest.mark.parametrize(
+    ("quiet", "at", "change"),
+    [
+        (WEEKEND, "2026-01-12T12:00:00+01:00", "2026-01-17T00:00:00+01:00"),
+        (WEEKEND, "2026-01-10T12:00:00+01:00", "2026-01-12T00:00:00+01:00"),
+        (WEEKEND, "2026-01-05T12:00:00+01:00", "2026-01-06T00:00:00+01:00"),
+        (FRIDAY_NIGHT, "2026-01-10T12:00:00+01:00", "2026-01-16T21:00:00+01:00"),
+        (FRIDAY_NIGHT, "2026-01-09T22:00:00+01:00", "2026-01-10T09:00:00+01:00"),
+    ],
+)
+def test_the_next_change_is_found_days_ahead(quiet, at, change):
+    assert quiet.next_change(MADRID, ms(at)) == ms(change)
+
+
+def test_what_is_always_quiet_never_changes():
+    always = QuietHours("always", Scope(), time(), time(), {})
+    assert always.holds(MADRID, ms("2026-01-10T12:00:00Z"))
+    assert always.next_change(MADRID, ms("2026-01-10T12:00:00Z")) is None
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.integers(ms("2026-01-01T00:00:00Z") // 60_000, ms("2026-12-31T00:00:00Z") // 60_000),
+    st.integers(0, 47),
+    st.integers(0, 47),
+    st.frozensets(st.integers(0, 6), max_size=4),
+    st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=4),
+)
+def test_on_some_days_too_nothing_changes_before_the_next_change(zone, minute, start, length, days, holidays):
+    end = (start + length) % 48
+    quiet = QuietHours("q", Scope(), time(start // 2, start % 2 * 30), time(end // 2, end % 2 * 30), {}, days, holidays)
+    where, t = ZoneInfo(zone), minute * MINUTE
+    held = quiet.holds(where, t)
+    change = quiet.next_change(where, t)
+    assert change is None or quiet.holds(where, change) is not held
+    between = range(t, min(change or t + 40 * DAY, t + 9 * DAY), 30 * MINUTE)
+    assert all(quiet.holds(where, moment) is held for moment in between)
 
 
 def test_a_clock_change_is_found_to_the_millisecond():

@@ -1,11 +1,13 @@
 """`unless`: single facts whose change alone gives a weaker verdict."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from membrane.decide import decide
-from membrane.decisions import About, Change
+from membrane.decisions import About
 from membrane.precedence import weaker
 from membrane.settings import TenantSettings
 from membrane.times import HOUR
@@ -72,9 +74,28 @@ def test_a_fact_compared_with_another_is_tried_next_to_that_one():
 
 
 def test_a_fact_that_does_not_hold_the_verdict_up_alone_is_not_named():
-    principles = principle_set(principle('stage.name == "crisis"'), principle("case.open > 0"))
-    assert unless(principles, view(values={"stage.name": "crisis", "case.open": 1})) is None
+    principles = principle_set(*map(principle, ('stage.name == "crisis"', "case.open > 0", "profile.vulnerable")))
+    held = {"stage.name": "crisis", "case.open": 1, "profile.vulnerable": True}
+    assert unless(principles, view(values=held)) is None
     assert unless(principles, view(values={"stage.name": "crisis"})) is not None
+
+
+def test_where_no_single_fact_is_enough_two_are_tried_together():
+    principles = principle_set(principle('stage.name == "crisis"'), principle("case.open > 0"))
+    seen = view(values={"stage.name": "crisis", "case.open": 1})
+    found = answers(principles, seen)[0].unless
+    assert [[(one.fact, one.now, one.would_be) for one in both] for both in found.any] == [
+        [("case.open", 1, [0]), ("stage.name", "crisis", ["recovering"])]
+    ]
+
+
+def test_so_many_pairs_are_tried_and_no_more():
+    others = [principle(f"features.contacts_7d < {limit}.0") for limit in range(2, 10)]
+    principles = principle_set(principle("case.open > 0"), *others)
+    seen = view(values={"case.open": 1, "features.contacts_7d": 1.0})
+    assert unless(principles, seen) is None  # the values that would do come later than the twentieth pair
+    few = principle_set(principle("case.open > 0"), *others[:2])
+    assert answers(few, seen)[0].unless is not None
 
 
 def test_several_facts_can_each_be_enough():
@@ -157,11 +178,8 @@ def test_unless_really_gives_a_weaker_verdict(facts, names, consent, choose):
         return answers(default_pack(), view(values=known, consents=consents), *candidates, choose=choose)
 
     for place, verdict in enumerate(decided(facts, consent)):
-        changes: list[Change] = [change for [change] in verdict.unless.any] if verdict.unless else []
-        for change in changes:
-            for value in change.would_be:
-                if change.fact == "consent.state":
-                    then = decided(facts, value)[place]
-                else:
-                    then = decided(facts | {change.fact: value}, consent)[place]
+        for together in verdict.unless.any if verdict.unless else []:
+            for values in product(*([(one.fact, value) for value in one.would_be] for one in together)):
+                known = facts | dict(values)
+                then = decided(known, known.pop("consent.state", consent))[place]
                 assert weaker(Verdict(then.verdict), than=Verdict(verdict.verdict))

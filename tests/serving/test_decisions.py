@@ -107,7 +107,6 @@ BAD = {
     "a propensity beyond 1": ({"customer": "c", "candidates": [{**UPSELL, "propensity": 2}]}, "/candidates"),
     "twice the same id": ({"customer": "c", "candidates": [UPSELL, UPSELL]}, "/candidates/1/id"),
     "a time that is none": ({"customer": "c", "candidates": [UPSELL], "at": "noon"}, "/at"),
-    "reserve": ({"customer": "c", "candidates": [UPSELL], "reserve": True}, "/reserve"),
     "a choice that is none": ({"customer": "c", "candidates": [UPSELL], "choose": "all"}, "/choose"),
     "a list": ([1], "/"),
 }
@@ -165,6 +164,7 @@ def test_the_decision_log_holds_what_a_second_decision_needs(api):
         "principles": given["revisions"]["principles"],
         "consents": [],
         "degraded": [],
+        "claims": [],
     }
 
 

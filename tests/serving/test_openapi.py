@@ -21,11 +21,15 @@ ROUTES = {
     "/v1/obligations": {"get"},
     "/v1/obligations/{obligation}/meet": {"post"},
     "/v1/obligations/{obligation}/waive": {"post"},
+    "/v1/permits/{permit}": {"get"},
+    "/v1/permits/{permit}/confirm": {"post"},
+    "/v1/permits/{permit}/release": {"post"},
     "/v1/principles": {"get", "put"},
     "/v1/principles/check": {"post"},
     "/v1/schemas": {"get"},
     "/v1/signals": {"post"},
     "/v1/stages": {"get"},
+    "/v1/stages/stream": {"get"},
 }
 UPSELL = {"id": "upsell", "domain": "sales", "kind": "upsell", "channel": "email"}
 

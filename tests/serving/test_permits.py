@@ -1,0 +1,139 @@
+"""Reserving over the API: permits, idempotency keys, confirm and release."""
+
+import json
+
+import pytest
+
+from membrane.times import DAY, MINUTE, format_time
+
+UPSELL = {"id": "upsell", "domain": "marketing", "kind": "upsell", "channel": "email", "campaign": "spring"}
+SURVEY = {"id": "survey", "domain": "survey", "kind": "nps", "channel": "email"}
+
+
+def reserve(api, *candidates, key=None, **fields):
+    headers = {} if key is None else {"Idempotency-Key": key}
+    body = {"customer": "c-1", "candidates": list(candidates or [UPSELL]), "reserve": True, **fields}
+    return api.post("/v1/decisions", content=json.dumps(body), headers=headers)
+
+
+def first(answer):
+    assert answer.status_code == 200, answer.text
+    return answer.json()["verdicts"][0]
+
+
+def test_a_permit_holds_the_slot_until_it_ends(api):
+    api.write()
+    granted = first(reserve(api))
+    assert granted["verdict"] == "allow"
+    assert granted["permit_until"] == format_time(api.clock.ms + 15 * MINUTE)
+    api.clock.ms += 100
+    refused = first(reserve(api))
+    assert (refused["verdict"], refused["permit"], refused["until"]) == ("defer", None, granted["permit_until"])
+    assert "permit_until" not in refused
+    plain = api.decide(UPSELL).json()["verdicts"][0]
+    assert (plain["verdict"], [one["source"] for one in plain["reasons"]]) == ("defer", ["cap"])
+    api.clock.ms += 15 * MINUTE
+    api.write()
+    assert first(reserve(api))["verdict"] == "allow"
+
+
+def test_a_question_about_another_moment_reserves_nothing(api):
+    api.write()
+    answer = first(reserve(api, at=format_time(api.clock.ms + MINUTE)))
+    assert (answer["verdict"], answer["permit"]) == ("allow", None)
+    assert first(reserve(api))["verdict"] == "allow"
+
+
+def test_confirming_appends_the_contact_once(api):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    for _ in range(2):
+        answer = api.post(f"/v1/permits/{permit}/confirm", json={"contact": "k-77", "topic": "rain"})
+        assert (answer.status_code, answer.json()["state"]) == (200, "confirmed")
+    (item,) = api.get("/v1/customers/c-1/timeline").json()["items"]
+    assert (item["type"], item["source"]) == ("cx.contact.made.v1", "membrane")
+    assert item["data"] == {
+        "domain": "marketing", "kind": "upsell", "channel": "email", "contact": "k-77", "permit": permit,
+        "campaign": "spring", "topic": "rain",
+    }  # fmt: skip
+    assert api.post(f"/v1/permits/{permit}/release").status_code == 409
+    api.clock.ms += 20 * MINUTE
+    api.write()  # the stream has not brought the contact into the record yet
+    assert first(reserve(api))["verdict"] == "defer"
+    assert api.get(f"/v1/permits/{permit}").json()["state"] == "confirmed"
+
+
+def test_a_released_slot_can_be_had_again(api):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    assert api.post(f"/v1/permits/{permit}/release").json()["state"] == "released"
+    assert api.post(f"/v1/permits/{permit}/release").status_code == 200
+    answer = api.post(f"/v1/permits/{permit}/confirm")
+    assert (answer.status_code, answer.json()["state"]) == (409, "released")
+    assert first(reserve(api))["verdict"] == "allow"
+
+
+def test_an_expired_permit_can_be_neither_confirmed_nor_released(api):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    api.clock.ms += 15 * MINUTE
+    for act in ("confirm", "release"):
+        answer = api.post(f"/v1/permits/{permit}/{act}")
+        assert (answer.status_code, answer.json()["state"]) == (409, "expired")
+
+
+@pytest.mark.parametrize("path", ["", "/confirm", "/release"])
+def test_a_permit_that_is_not_there_is_not_found(api, path):
+    answer = api.get("/v1/permits/p0") if not path else api.post(f"/v1/permits/p0{path}")
+    assert answer.status_code == 404
+
+
+def test_a_bad_confirmation_is_refused_and_settles_nothing(api):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    assert api.post(f"/v1/permits/{permit}/confirm", content=b"{").status_code == 400
+    assert api.post(f"/v1/permits/{permit}/confirm", json={"contact": 7}).status_code == 422
+    assert api.post(f"/v1/permits/{permit}/confirm", json={"who": "me"}).status_code == 422
+    assert api.get(f"/v1/permits/{permit}").json()["state"] == "live"
+
+
+def test_the_same_key_and_body_get_the_same_answer_for_a_day_and_another_body_is_refused(api):
+    api.write()
+    answer = reserve(api, key="order-7")
+    assert reserve(api, key="order-7").content == answer.content
+    other = reserve(api, SURVEY, key="order-7")
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, "Idempotency-Key")
+    api.clock.ms += DAY
+    api.write()
+    assert reserve(api, SURVEY, key="order-7").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "x" * 257])
+def test_a_key_has_1_to_256_characters(api, key):
+    api.write()
+    assert reserve(api, key=key).status_code == 422
+
+
+def test_without_the_store_of_claims_persuasion_is_forbidden_and_help_is_given(api):
+    api.write()
+    for name in ("claims.db", "claims.db-wal", "claims.db-shm"):
+        (api.services.directory.path / name).unlink(missing_ok=True)
+    api.services.claims.store.close()
+    api.services.directory.claims_path.mkdir()
+    reply = {"id": "reply", "domain": "service", "kind": "ticket_reply", "channel": "email"}
+    answer = reserve(api, UPSELL, reply).json()
+    assert [(one["verdict"], one["permit"]) for one in answer["verdicts"]] == [("forbid", None), ("allow", None)]
+    assert answer["state"]["degraded"] == ["claims_unreadable"]
+    api.clock.ms += 100
+    assert api.decide(UPSELL).json()["state"]["degraded"] == ["claims_unreadable"]
+
+
+def test_the_decision_log_holds_the_claims_seen_and_the_permits_given(api):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    api.clock.ms += 100
+    first(reserve(api))
+    later, earlier = api.services.decisions.by_customer("default", "c-1", 10)
+    assert json.loads(earlier.body)["answer"]["verdicts"][0]["permit"] == permit
+    (claim,) = json.loads(later.body)["evidence"]["claims"]
+    assert claim[0] == permit

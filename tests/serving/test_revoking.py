@@ -1,0 +1,118 @@
+"""Revoking permits that would no longer be given."""
+
+import asyncio
+import json
+
+import pytest
+
+from membrane.ports import Commit, partition_of
+from tests.serving.conftest import make_record
+from tests.serving.test_permits import UPSELL, first, reserve
+
+REPLY = {"id": "reply", "domain": "service", "kind": "ticket_reply", "channel": "email"}
+
+
+@pytest.fixture
+def follow(api, event):
+    """Sends a signal about a customer and writes what the stream would have made of it, one offset further."""
+
+    def follow(record=None, **signal):
+        api.send(event(**signal))
+        record = record or make_record()
+        partition = partition_of("default", record.customer, api.services.directory.partitions)
+        api.write(record=record)
+        store = api.store(partition)
+        store.commit(commit_up_to(api, partition))
+        api.clock.ms += 100
+
+    return follow
+
+
+def commit_up_to(api, partition):
+    return Commit(meta=api.meta(partition), next_offset=api.services.log.end(partition))
+
+
+def round_of(api):
+    asyncio.run(api.app.revoker.round())
+
+
+def state(api, permit):
+    return api.get(f"/v1/permits/{permit}").json()["state"]
+
+
+def test_a_crisis_revokes_what_sells_and_not_what_helps_and_once(api, follow):
+    api.write()
+    answer = reserve(api, UPSELL, REPLY).json()
+    upsell, reply = (one["permit"] for one in answer["verdicts"])
+    round_of(api)
+    assert (state(api, upsell), state(api, reply)) == ("live", "live")
+    follow(make_record(stage="crisis"))
+    for _ in range(3):
+        round_of(api)
+    assert (state(api, upsell), state(api, reply)) == ("revoked", "live")
+    ((_, body),) = api.services.claims.store.revocations("default", 0, 10)
+    told = json.loads(body)
+    assert (told["permit"], told["to"], told["candidate"]) == (upsell, "revoked", "upsell")
+    assert told["cause"] == {"source": "principle", "id": "no-selling-in-crisis", "type": "reason"}
+    assert api.post(f"/v1/permits/{upsell}/confirm").status_code == 409
+    assert "membrane_permits_revoked_total 1.0" in api.get("/metrics").text
+
+
+def test_an_opt_out_revokes(api, follow):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    denied = {"channel": "email", "domain": "marketing", "granted": False}
+    follow(type="cx.consent.changed.v1", data=denied)
+    round_of(api)
+    assert state(api, permit) == "revoked"
+
+
+def test_nothing_new_revokes_nothing_and_asks_nobody(api, monkeypatch):
+    api.write()
+    first(reserve(api))
+    round_of(api)
+    asked = []
+    monkeypatch.setattr(api.app.revoker._decisions, "judged_again", asked.append)
+    round_of(api)
+    assert asked == []
+
+
+def test_a_process_that_starts_late_compares_every_permit_with_the_log(api, follow):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    follow(make_record(stage="crisis"))
+    round_of(api)  # its first
+    assert state(api, permit) == "revoked"
+
+
+def test_principles_that_change_revoke_what_they_forbid(api, follow):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    pack = api.get("/v1/principles").json()["yaml"]
+    when, effect = 'when: stage.name == "{}"', "\n    effect: forbid"
+    revised = pack.replace(when.format("crisis") + effect, when.format("steady") + effect, 1)
+    assert revised != pack
+    revision = api.get("/v1/principles").json()["revision"]
+    answer = api.put("/v1/principles", content=revised.replace(revision, "2036-01-01.1"))
+    assert answer.status_code == 200, answer.text
+    api.write()
+    for partition in range(api.services.directory.partitions):
+        api.store(partition).commit(commit_up_to(api, partition))
+    api.clock.ms += 100
+    round_of(api)
+    assert state(api, permit) == "revoked"
+
+
+def test_what_cannot_be_judged_is_judged_in_a_later_round(api, follow, monkeypatch):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    follow(make_record(stage="crisis"))
+    with monkeypatch.context() as patch:
+        patch.setattr(api.app.revoker._decisions, "judged_again", lambda _permit: None)
+        round_of(api)
+    assert state(api, permit) == "live"
+    round_of(api)
+    assert state(api, permit) == "revoked"
