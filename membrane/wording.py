@@ -67,8 +67,8 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
 def cap_text(at_most: int, per: str) -> dict[str, str]:
     """The text of a cap that brings none of its own."""
     return {
-        "en": f"The customer has had the {at_most} contacts that fit into {per}.",
-        "es": f"El cliente ya tuvo los {at_most} contactos que caben en {per}.",
+        "en": f"No more than {at_most} such contact{'s' * (at_most != 1)} in {per}: there is no room now.",
+        "es": f"No más de {at_most} contacto{'s' * (at_most != 1)} de esta clase en {per}: ahora no hay lugar.",
     }
 
 

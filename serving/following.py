@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from membrane.errors import MembraneError
-from serving.problems import Problem, invalid_field
+from serving.problems import invalid_field, unavailable
 from serving.services import Services
 
 POLL_SECONDS: Final = 0.2
@@ -67,7 +67,7 @@ class Followers:
         """A tenant's events behind the `last` one, else from now on. Problem 422, or 503 when too many follow."""
         cursor = parse_cursor(last, self._services.directory.partitions)
         if self._count >= MAX_FOLLOWERS:
-            raise Problem(503, "busy", f"{MAX_FOLLOWERS} follow already", headers={"Retry-After": "5"})
+            raise unavailable(f"{MAX_FOLLOWERS} follow already")
         if cursor is None:
             cursor = await self._services.cold(self._now)
         return self._events(tenant, cursor)

@@ -23,7 +23,7 @@ def test_it_stays_up_until_ctrl_c_and_answers_in_json(start):
     running = start("demo", "--customers", "20", "--json")
     running.wait_for('"url": "http://')
     told = json.loads(running.text.splitlines()[0])
-    assert (told["steps"], told["faults"]) == (9, [])
+    assert (told["steps"], told["faults"]) == (10, [])
     assert running.stop(signal.SIGINT, within=30) == 130
 
 
