@@ -1,7 +1,8 @@
 """Which facts go together: what holds of every customer, so that no finding rests on one who cannot be.
 
-Each law speaks only of facts that are named; what is left out of `values` breaks none. Facts of time (`ages`) are laws
-of their own: a condition that only they keep from holding names a moment that never comes.
+Each law speaks only of facts that are named; what is left out of `values` breaks none. Those of time (`ages`) are laws
+of their own: a condition that only they keep from holding names a moment that never comes. They hold but for the time
+until the next tick, when a late signal has set a due time that waits for it.
 """
 
 from __future__ import annotations

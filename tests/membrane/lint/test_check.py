@@ -169,6 +169,14 @@ def test_of_two_that_say_the_same_the_later_is_shadowed():
     assert one.principles == ("b", "a")
 
 
+def test_what_another_makes_owed_already_and_sooner_is_shadowed():
+    later = {"kind": "agent_call", "owner": "service", "due": "8h", "once_per": "problem"}
+    rules = (rule("problem.recurrences > 3", "require", obligation=later), rule("problem.recurrences > 1", "require"))
+    [one] = found(FindingKind.SHADOWED, *rules)
+    assert one.principles == ("a", "b")
+    assert holds(draft(*rules), one)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
