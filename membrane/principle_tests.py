@@ -154,6 +154,6 @@ def _form(value: Value, kind: FactType) -> Value:
         return value
     ms = int(value)
     units = (("ms", 1), ("s", SECOND), ("m", MINUTE), ("h", HOUR))
-    fine = [(unit, size) for unit, size in units if ms // size <= _MOST_UNITS]
+    fine = [(unit, size) for unit, size in units if ms // size <= _MOST_UNITS] or [units[-1]]
     unit, size = next(((unit, size) for unit, size in reversed(fine) if ms % size == 0), fine[0])
     return f"{ms // size}{unit}" if ms else "0s"

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from membrane.lint.check import lint
 from membrane.lint.customers import MOST_TRIED
@@ -20,18 +22,19 @@ from membrane.times import DAY, HOUR
 from membrane.vocabulary import FindingKind, InteractionClass
 from tests.membrane.fakes_principles import NOON, record
 from tests.membrane.lint.drafts import default_draft, draft, draft_of_text, found, rule
+from tests.membrane.test_conditions import conditions
 
 EVERY_MONTH = {"kind": "service_credit", "owner": "billing", "due": "72h", "every": "720h"}
 
 
-def by_id(given: Draft) -> dict[str, Principle]:
-    return {one.id: one for one in given.principles.principles}
+def by_id(read: Draft) -> dict[str, Principle]:
+    return {one.id: one for one in read.principles.principles}
 
 
-def holds(given: Draft, finding: Finding) -> bool:
+def holds(read: Draft, finding: Finding) -> bool:
     """Whether each principle says of the customer who is shown what the finding says it does."""
     assert finding.witness is not None
-    rules = by_id(given)
+    rules = by_id(read)
     said = {name: rules[name].matches(finding.witness.given) for name in finding.witness.matches}
     return said == finding.witness.matches
 
@@ -321,6 +324,34 @@ def test_the_search_is_bounded_and_says_when_it_stopped():
     report = lint(draft(*(rule(f"{one} && problem.recurrences + 1 < 0") for one in conditions)))
     assert (report.complete, report.tried <= MOST_TRIED) == (False, True)
     assert all(one.kind is FindingKind.GAP for one in report.findings)  # nothing is claimed that was not gone through
+
+
+@given(st.lists(conditions, min_size=1, max_size=3), st.sampled_from(["forbid", "defer", "modify", "require"]))
+@settings(max_examples=60)
+def test_whatever_loads_can_be_checked_and_is_shown_rightly(texts: list[str], effect: str):
+    read = draft(*(rule(text, effect) for text in texts))
+    assert read.faults == []
+    for one in lint(read).findings:
+        assert one.witness is None or holds(read, one)
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "case.open > 9223372036854775807 || case.open < -9223372036854775807",
+        "features.silence > 1e308 || features.order_value_30d < -1e308",
+        'stage.age > duration("999999h") || stage.age >= duration("0s")',
+        "features.silence > 0.0000000001 && features.silence < 0.0000000002",
+        "case.open in [] || risk.relapse == (case.open > 2)",
+        "true",
+        "false",
+    ],
+)
+def test_wild_literals_are_no_trouble(when: str):
+    read = draft(rule(when))
+    assert read.faults == []
+    for one in lint(read).findings:
+        assert one.witness is None or (holds(read, one) and one.form()["witness"]["given"] is not None)
 
 
 def test_the_same_file_gives_the_same_report():
