@@ -130,11 +130,16 @@ def _add_questions(commands: Commands) -> None:
     follow.option("--after", _NAMED, "go on behind the event of this id", metavar="ID")
     principles = _group(commands, "principles", "Checks and tests principle files.")
     for name, handler, text in (
-        ("check", "cli.principles:check", "Shows every fault of a principle file."),
-        ("test", "cli.principles:test", "Runs the tests inside a principle file."),
+        ("check", "cli.principles:check", "Shows every fault of a principle file, and what is suspicious about it."),
+        ("test", "cli.principles:test", "Runs the tests inside a principle file, and says what they cover."),
     ):
         parser = _command(principles, name, handler, text, f"membrane principles {name} etiquette.yaml")
         parser.add_argument("file", type=path, metavar="FILE", help="principle file")
+        if name == "check":
+            parser.option("--data", path, "a data directory: what would it refuse of the last 30 days?", metavar="DIR")
+            parser.switch("--save", "add the customers that show what was found to the file, as tests")
+            parser.switch("--read-back", "say each condition in words")
+            parser.option("--language", one_of("en", "es"), "language of sentences", default="en", metavar="LANG")
     demo = _command(
         commands, "demo", "cli.demo:demo",
         "Plays the story of a shop in crisis through real processes, and 2,000 simulated customers beside it.",

@@ -60,6 +60,8 @@ class Condition:
     """The same as a function of `FactSource.get`; None where only the engine can say, which may take milliseconds."""
     position: Dependence
     """How it depends on stage and lifecycle."""
+    tree: Node
+    """The checked tree."""
 
 
 def compile_condition(source: str, features: Iterable[str] = ()) -> Condition | tuple[ConditionFault, ...]:
@@ -93,7 +95,7 @@ def _condition(source: str, program: Any, tree: Node) -> Condition:
     ages = expressions.age_bounds(tree)
     changing = reads.difference(expressions.FEATURE_AGES) | expressions.loose_features(tree)
     thresholds, position = expressions.thresholds(tree), expressions.dependence(tree)
-    return Condition(source, reads, changing, ages, thresholds, evaluate, by_engine, function, position)
+    return Condition(source, reads, changing, ages, thresholds, evaluate, by_engine, function, position, tree)
 
 
 def _engine_evaluation(program: Any, names: tuple[str, ...]) -> Callable[[FactSource], bool | None]:

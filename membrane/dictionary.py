@@ -19,7 +19,8 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact. `values` closes an enumeration. `timed` says how time alone changes it: not at all, as an age
+    """One fact. `es` and `en` say it in words: what is true for a bool, else what has the value. `values` closes an
+    enumeration. `timed` says how time alone changes it: not at all, as an age
     (t - anchor), or at moments the fact names itself (`FactSource.next_change`)."""
 
     name: str
@@ -33,48 +34,52 @@ class Fact:
 
 
 FACTS: Final = (
-    Fact("lifecycle", "string", "unknown", "ciclo de vida del cliente", "the customer's lifecycle",
+    Fact("lifecycle", "string", "unknown", "el ciclo de vida del cliente", "the customer's lifecycle",
          values=tuple(LIFECYCLES), timed="changes"),
-    Fact("stage.name", "string", "none", "etapa de la relación", "stage of the relationship",
+    Fact("stage.name", "string", "none", "la etapa de la relación", "the stage of the relationship",
          values=(*STAGES, "none"), timed="changes"),
-    Fact("stage.p_crisis", "double", 0.0, "probabilidad de crisis", "probability of crisis", unit="probability",
-         timed="changes"),
-    Fact("stage.age", "duration", 0, "tiempo en la etapa", "time in the stage", unit="ms", timed="age"),
-    Fact("episode.age", "duration", 0, "tiempo desde que empezó el episodio", "time since the episode began",
+    Fact("stage.p_crisis", "double", 0.0, "la probabilidad de crisis", "the probability of crisis",
+         unit="probability", timed="changes"),
+    Fact("stage.age", "duration", 0, "el tiempo en la etapa", "the time in the stage", unit="ms", timed="age"),
+    Fact("episode.age", "duration", 0, "el tiempo desde que empezó el episodio", "the time since the episode began",
          unit="ms", timed="age"),
-    Fact("closed.age", "duration", 0, "tiempo desde que cerró la cuenta", "time since the account was closed",
+    Fact("closed.age", "duration", 0, "el tiempo desde que cerró la cuenta", "the time since the account was closed",
          unit="ms", timed="age"),
-    Fact("customer.tenure", "duration", 0, "antigüedad del cliente", "time as a customer", unit="ms", timed="age"),
-    Fact("case.open", "int", 0, "casos abiertos", "open cases", unit="cases"),
-    Fact("case.open_without_eta", "int", 0, "casos abiertos sin plazo prometido", "open cases without a promised time",
-         unit="cases"),
-    Fact("case.waiting_on_customer", "int", 0, "casos que esperan al cliente", "open cases that wait for the customer",
-         unit="cases"),
-    Fact("case.worst_severity", "int", 9, "peor gravedad abierta (1 es la peor, 9 si no hay)",
-         "worst open severity (1 is worst, 9 if none)"),
-    Fact("case.eta_missed", "int", 0, "casos con el plazo incumplido", "open cases whose promised time has passed",
-         unit="cases", timed="changes"),
-    Fact("case.open_billing", "int", 0, "casos abiertos de facturación", "open cases about a bill", unit="cases"),
-    Fact("problem.recurrences", "int", 0, "veces que el mismo problema ya había ocurrido",
-         "times the same problem had come before", unit="reports"),
-    Fact("risk.relapse", "bool", False, "riesgo de recaída con el mismo producto",
-         "risk of relapse on the same product", timed="changes"),
-    Fact("risk.churn", "double", 0.0, "probabilidad de perder al cliente en 30 días",
-         "probability of losing the customer within 30 days", unit="probability", timed="changes"),
-    Fact("survey.low_unanswered", "int", 0, "opiniones malas sin respuesta nuestra en 30 días",
-         "bad ratings of the last 30 days that we have not answered", unit="answers", timed="changes"),
+    Fact("customer.tenure", "duration", 0, "la antigüedad del cliente", "the time as a customer", unit="ms",
+         timed="age"),
+    Fact("case.open", "int", 0, "el número de casos abiertos", "the number of open cases", unit="cases"),
+    Fact("case.open_without_eta", "int", 0, "el número de casos abiertos sin plazo prometido",
+         "the number of open cases without a promised time", unit="cases"),
+    Fact("case.waiting_on_customer", "int", 0, "el número de casos que esperan al cliente",
+         "the number of open cases that wait for the customer", unit="cases"),
+    Fact("case.worst_severity", "int", 9, "la peor gravedad abierta (1 es la peor, 9 si no hay)",
+         "the worst open severity (1 is worst, 9 if none)"),
+    Fact("case.eta_missed", "int", 0, "el número de casos con el plazo incumplido",
+         "the number of open cases whose promised time has passed", unit="cases", timed="changes"),
+    Fact("case.open_billing", "int", 0, "el número de casos abiertos de facturación",
+         "the number of open cases about a bill", unit="cases"),
+    Fact("problem.recurrences", "int", 0, "el número de veces que el mismo problema ya había ocurrido",
+         "the number of times the same problem had come before", unit="reports"),
+    Fact("risk.relapse", "bool", False, "hay riesgo de recaída con el mismo producto",
+         "there is a risk of relapse on the same product", timed="changes"),
+    Fact("risk.churn", "double", 0.0, "la probabilidad de perder al cliente en 30 días",
+         "the probability of losing the customer within 30 days", unit="probability", timed="changes"),
+    Fact("survey.low_unanswered", "int", 0, "el número de opiniones malas de los últimos 30 días sin respuesta nuestra",
+         "the number of bad ratings of the last 30 days that we have not answered", unit="answers", timed="changes"),
     Fact("about.known", "bool", False, "se conoce el final de la interacción por la que se pregunta",
          "the end of the interaction asked about is known"),
-    Fact("about.age", "duration", 0, "tiempo desde la interacción por la que se pregunta",
-         "time since the interaction asked about ended", unit="ms", timed="age"),
-    Fact("consent.state", "string", "none", "permiso para este canal y dominio", "consent for this channel and domain",
-         values=("granted", "denied", "none")),
-    Fact("contact.complaints_90d", "int", 0, "quejas por nuestros mensajes en 90 días",
-         "complaints about our messages in 90 days", timed="changes"),
-    Fact("profile.vulnerable", "bool", False, "persona en situación vulnerable", "person in a vulnerable situation"),
-    Fact("profile.has_email", "bool", True, "tiene correo electrónico", "can be reached by email"),
-    Fact("request.channel", "string", "other", "canal pedido", "channel asked for", values=CHANNELS),
-    Fact("incident.active", "bool", False, "avería general en curso", "a general outage is going on"),
+    Fact("about.age", "duration", 0, "el tiempo desde la interacción por la que se pregunta",
+         "the time since the interaction asked about ended", unit="ms", timed="age"),
+    Fact("consent.state", "string", "none", "el permiso para este canal y dominio",
+         "the consent for this channel and domain", values=("granted", "denied", "none")),
+    Fact("contact.complaints_90d", "int", 0, "el número de quejas por nuestros mensajes en 90 días (1 si hubo alguna)",
+         "the number of complaints about our messages in 90 days (1 if any)", timed="changes"),
+    Fact("profile.vulnerable", "bool", False, "la persona está en situación vulnerable",
+         "the person is in a vulnerable situation"),
+    Fact("profile.has_email", "bool", True, "el cliente tiene correo electrónico",
+         "the customer can be reached by email"),
+    Fact("request.channel", "string", "other", "el canal pedido", "the channel asked for", values=CHANNELS),
+    Fact("incident.active", "bool", False, "hay una avería general en curso", "a general outage is going on"),
     Fact("data.service_source_silent", "bool", False, "las señales de servicio no están llegando",
          "the service signals are not arriving"),
 )  # fmt: skip
@@ -92,6 +97,17 @@ CASE_FIELDS: Final[dict[str, FactType]] = {
 """Fields of an open case in the list `cases` (a typed message in conditions: `cases.exists(c, c.severity == 1)`)."""
 
 CASE_ENUMS: Final = {"status": CASE_STATUSES}
+CASE_WORDS: Final = {
+    "category": {"es": "categoría", "en": "category"},
+    "product": {"es": "producto", "en": "product"},
+    "severity": {"es": "gravedad", "en": "severity"},
+    "status": {"es": "estado", "en": "status"},
+    "age": {"es": "antigüedad", "en": "age"},
+    "has_eta": {"es": "tiene plazo prometido", "en": "it has a promised time"},
+    "eta_missed": {"es": "su plazo prometido ya pasó", "en": "its promised time has passed"},
+    "recurrences": {"es": "número de veces anteriores", "en": "number of earlier times"},
+}
+"""The fields in words: what is true for a bool, else what has the value."""
 
 BY_NAME: Final = {fact.name: fact for fact in FACTS}
 FEATURE_PREFIX: Final = "features."

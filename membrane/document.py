@@ -9,11 +9,20 @@ from typing import Any, Final
 
 from membrane.errors import Fault
 from membrane.times import parse_duration
+from membrane.vocabulary import FindingKind
 
 Positions = Mapping[str, tuple[int, int]]
 """Path (`principles[3].when`) -> line and column in the file, from 1."""
 
+LANGUAGES: Final = ("es", "en")
 MAX_DURATION_MS: Final = 10 * 366 * 86_400_000
+
+
+def place(positions: Positions, path: str) -> tuple[int, int]:
+    """Line and column of the value at a path, or of the nearest thing around it."""
+    while path and path not in positions:
+        path = re.sub(r"(\.[^.\[]*|\[\d+\])$", "", path) if re.search(r"[.\[]", path) else ""
+    return positions.get(path, (1, 1))
 
 
 def hint(name: str, known: Iterable[str]) -> str:
@@ -30,14 +39,11 @@ class DocumentReader:
         self._file = file
         self.faults: list[Fault] = []
 
-    def fault(self, path: str, problem: str, *, line: int = 1, column: int = 1) -> None:
+    def fault(self, path: str, problem: str, *, line: int = 1, column: int = 1, kind: str = "") -> None:
         """Notes a fault of the value at `path`; `line` and `column` count inside the value."""
-        at = path
-        while at and at not in self._positions:
-            at = re.sub(r"(\.[^.\[]*|\[\d+\])$", "", at) if re.search(r"[.\[]", at) else ""
-        first, start = self._positions.get(at, (1, 1))
+        first, start = place(self._positions, path)
         inside = start + column - 1 if line == 1 else column
-        self.faults.append(Fault(first + line - 1, inside, path or "document", problem, self._file))
+        self.faults.append(Fault(first + line - 1, inside, path or "document", problem, self._file, kind))
 
     def mapping(
         self, value: Any, path: str, required: Iterable[str] = (), optional: Iterable[str] = ()
@@ -64,11 +70,11 @@ class DocumentReader:
             self.fault(path, f"must have at least {least} item{'s' * (least > 1)}")
         return [(f"{path}[{place}]", item) for place, item in enumerate(value)]
 
-    def text(self, value: Any, path: str) -> str:
+    def text(self, value: Any, path: str, *, kind: str = "") -> str:
         """A text that is not blank."""
         if isinstance(value, str) and value.strip():
             return value
-        self.fault(path, f"must be a text, came {_kind(value)}")
+        self.fault(path, f"must be a text, came {_kind(value)}", kind=kind)
         return ""
 
     def choice(self, value: Any, path: str, choices: Iterable[str]) -> str:
@@ -105,8 +111,12 @@ class DocumentReader:
 
     def texts(self, value: Any, path: str) -> dict[str, str]:
         """A text in Spanish and in English."""
-        fields = self.mapping(value, path, ("es", "en"))
-        return {name: self.text(fields[name], f"{path}.{name}") for name in ("es", "en") if name in fields}
+        missing = FindingKind.MISSING_TRANSLATION
+        fields = self.mapping(value, path, (), LANGUAGES)
+        for name in LANGUAGES:
+            if isinstance(value, dict) and name not in fields:
+                self.fault(path, f"misses the field '{name}'", kind=missing)
+        return {name: self.text(fields[name], f"{path}.{name}", kind=missing) for name in LANGUAGES if name in fields}
 
 
 def _join(path: str, name: str) -> str:

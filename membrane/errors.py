@@ -35,13 +35,15 @@ class InvalidSignal(MembraneError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a file: where it stands (1-based line and column), which field, what was required and what came."""
+    """One fault of a file: where it stands (1-based line and column), which field, what was required and what came.
+    `kind` is that of the check of principles (`membrane.vocabulary.FindingKind`) that it belongs to, if any."""
 
     line: int
     column: int
     field: str
     problem: str
     file: str = ""
+    kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.field}: {self.problem}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date, time
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from membrane.caps import Cap
 from membrane.conditions import Condition, compile_condition
 from membrane.contacts import KEPT_CONTACTS
 from membrane.document import DocumentReader, Positions
-from membrane.errors import InvalidPrinciples
+from membrane.errors import Fault, InvalidPrinciples
 from membrane.principle_tests import read_tests
 from membrane.principles import (
     GUARANTEES,
@@ -25,7 +26,7 @@ from membrane.principles import (
 )
 from membrane.quiet_hours import QuietHours
 from membrane.scope import ALL_KINDS, DIRECTIONS, Scope, Slot, all_slots
-from membrane.vocabulary import CHANNELS, KINDS, OBLIGATION_KINDS, ONCE_PER, InteractionClass
+from membrane.vocabulary import CHANNELS, KINDS, OBLIGATION_KINDS, ONCE_PER, FindingKind, InteractionClass
 from membrane.wording import QUIET_DAY, cap_text, quiet_text
 
 MAX_CAP: Final = KEPT_CONTACTS
@@ -46,16 +47,34 @@ _ISO_DATE: Final = len("2026-12-25")
 _TIME_OF_DAY: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What was read of a document: the set (what is faulty reads as empty, a faulty condition as `true`), every fault
+    in the order of the file, and where each value stands."""
+
+    principles: PrincipleSet
+    faults: list[Fault]
+    positions: Positions
+
+
 def read_principles(
     document: Any, positions: Positions, *, digest: str, file: str = "", features: Iterable[str] = ()
 ) -> PrincipleSet:
     """The principle set of a parsed document. `positions` maps paths to (line, column); `features` are the names that
     `features.<name>` may take. InvalidPrinciples lists every fault."""
+    draft = read_draft(document, positions, digest=digest, file=file, features=features)
+    if draft.faults:
+        raise InvalidPrinciples(draft.faults)
+    return draft.principles
+
+
+def read_draft(
+    document: Any, positions: Positions, *, digest: str, file: str = "", features: Iterable[str] = ()
+) -> Draft:
+    """The same, faulty or not."""
     reader = _FileReader(positions, file, tuple(features))
     found = reader.principle_set(document, digest)
-    if reader.faults:
-        raise InvalidPrinciples(sorted(reader.faults, key=lambda fault: (fault.line, fault.column)))
-    return found
+    return Draft(found, sorted(reader.faults, key=lambda fault: (fault.line, fault.column)), positions)
 
 
 class _FileReader(DocumentReader):
@@ -261,7 +280,8 @@ class _FileReader(DocumentReader):
         touched = next((slot for slot in self._guaranteed if scope.covers(slot)), None)
         if touched is not None:
             what = f"{touched.domain}/{touched.kind}"
-            self.fault(path, f"touches a guarantee ({what}): narrow its domains or kinds, or name it in not_kinds")
+            problem = f"touches a guarantee ({what}): narrow its domains or kinds, or name it in not_kinds"
+            self.fault(path, problem, kind=FindingKind.GUARANTEE)
 
     def _id(self, fields: dict[str, Any], path: str) -> str:
         if "id" not in fields:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from membrane.dictionary import BY_NAME, CASE_ENUMS, CASE_FIELDS, FEATURE_PREFIX, CaseFacts, FactType, Value
 from membrane.document import DocumentReader, hint
 from membrane.given import Given
-from membrane.principles import InlineTest, PrincipleSet
+from membrane.principles import Effect, InlineTest, Principle, PrincipleSet
+from membrane.times import HOUR, MINUTE, SECOND
 
 FAILING: Final = "error"
 """`given: error` stands for an evaluation that fails."""
@@ -18,7 +20,8 @@ _PLAIN: Final[dict[FactType, tuple[type, ...]]] = {
     "double": (int, float),
     "bool": (bool,),
 }
-_CASE: Final = CaseFacts("", "unknown", "", 3, "open", 0, has_eta=False, eta_missed=False, recurrences=0)
+_MOST_UNITS: Final = 999_999
+PLAIN_CASE: Final = CaseFacts("", "unknown", "", 3, "open", 0, has_eta=False, eta_missed=False, recurrences=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Outcome:
     path: str
     expected: bool
     actual: bool
+    failing: bool = False
+    """Whether it was about an evaluation that fails."""
 
     @property
     def passed(self) -> bool:
@@ -36,13 +41,36 @@ class Outcome:
         return self.expected == self.actual
 
 
+@dataclass(slots=True)
+class Coverage:
+    """What the tests of a principle have seen: customers whom it matched and did not match, and failures."""
+
+    effect: Effect
+    matched: int = 0
+    not_matched: int = 0
+    errors: int = 0
+
+
 def run_tests(principles: PrincipleSet) -> list[Outcome]:
     """The results of every inline test of a set, in the order of the file."""
-    return [
-        Outcome(one.id, test.path, test.matches, one.on_error if test.given is None else one.matches(test.given))
-        for one in principles.principles
-        for test in one.tests
-    ]
+    return [_outcome(one, test) for one in principles.principles for test in one.tests]
+
+
+def _outcome(principle: Principle, test: InlineTest) -> Outcome:
+    found = None if test.given is None else principle.condition.evaluate(test.given)
+    actual = principle.on_error if found is None else found
+    return Outcome(principle.id, test.path, test.matches, actual, failing=found is None)
+
+
+def coverage(principles: PrincipleSet, outcomes: Iterable[Outcome]) -> dict[str, Coverage]:
+    """What the tests of each principle have seen, by id in the order of the file."""
+    seen = {one.id: Coverage(one.effect) for one in principles.principles}
+    for outcome in outcomes:
+        one = seen[outcome.principle]
+        one.errors += outcome.failing
+        one.matched += outcome.actual and not outcome.failing
+        one.not_matched += not outcome.actual and not outcome.failing
+    return seen
 
 
 def read_tests(reader: DocumentReader, value: Any, path: str, features: tuple[str, ...]) -> tuple[InlineTest, ...]:
@@ -85,7 +113,7 @@ def _case(reader: DocumentReader, value: Any, path: str) -> CaseFacts:
         for name, kind in CASE_FIELDS.items()
         if name in fields
     }
-    return replace(_CASE, **{"age_ms" if name == "age" else name: value for name, value in known.items()})
+    return replace(PLAIN_CASE, **{"age_ms" if name == "age" else name: value for name, value in known.items()})
 
 
 def _value(reader: DocumentReader, value: Any, path: str, kind: FactType, values: tuple[str, ...]) -> Value:
@@ -98,3 +126,34 @@ def _value(reader: DocumentReader, value: Any, path: str, kind: FactType, values
         return found
     reader.fault(path, f"must be a {kind}")
     return ""
+
+
+def given_form(given: Given) -> dict[str, Any]:
+    """The facts as a test in a file gives them. Durations have one unit, so one of more than 999,999 of the unit that
+    it needs is cut to the next greater one."""
+    form: dict[str, Any] = {
+        name: _form(value, BY_NAME[name].type if name in BY_NAME else "double") for name, value in given.values.items()
+    }
+    if given.open_cases:
+        form["cases"] = [_case_form(case) for case in given.open_cases]
+    return form
+
+
+def _case_form(case: CaseFacts) -> dict[str, Any]:
+    """What is told of a case: whatever is not so unless it is said."""
+    told = {name: "age_ms" if name == "age" else name for name in CASE_FIELDS}
+    return {
+        name: _form(getattr(case, attribute), CASE_FIELDS[name])
+        for name, attribute in told.items()
+        if getattr(case, attribute) != getattr(PLAIN_CASE, attribute)
+    }
+
+
+def _form(value: Value, kind: FactType) -> Value:
+    if kind != "duration":
+        return value
+    ms = int(value)
+    units = (("ms", 1), ("s", SECOND), ("m", MINUTE), ("h", HOUR))
+    fine = [(unit, size) for unit, size in units if ms // size <= _MOST_UNITS] or [units[-1]]
+    unit, size = next(((unit, size) for unit, size in reversed(fine) if ms % size == 0), fine[0])
+    return f"{ms // size}{unit}" if ms else "0s"

@@ -38,6 +38,23 @@ class Verdict(StrEnum):
     FORBID = "forbid"
 
 
+class FindingKind(StrEnum):
+    """What the check of principles looks for (`membrane.lint`); the faults of a load that are among them, too."""
+
+    CONTRADICTION = "contradiction"
+    UNREACHABLE = "unreachable"
+    SHADOWED = "shadowed"
+    GAP = "gap"
+    STARVATION = "starvation"
+    CAN_ERROR = "can_error"
+    UNBOUNDED = "unbounded"
+    MISSING_TRANSLATION = "missing_translation"
+    NUMBER = "number"
+    GUARANTEE = "guarantee"
+    DUE_TIME = "due_time"
+    OVER_BLOCK = "over_block"
+
+
 class InteractionClass(StrEnum):
     """What kind of interaction a domain and kind are; the safe defaults go by it."""
 

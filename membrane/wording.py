@@ -1,7 +1,8 @@
-"""The texts of the reasons that no principle gives, in English and Spanish."""
+"""Words in English and Spanish: the texts of the reasons that no principle gives, and the values of facts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 TEXTS: Final[dict[str, dict[str, str]]] = {
@@ -85,3 +86,65 @@ def quiet_text(start: str, end: str) -> dict[str, str]:
         "en": f"It is between {start} and {end} where the customer is.",
         "es": f"Donde está el cliente son entre las {start} y las {end}.",
     }
+
+
+_VALUES: Final[dict[str, dict[str, tuple[str, str]]]] = {
+    "stage.name": {
+        "crisis": ("crisis", "crisis"),
+        "recovering": ("recovering", "en recuperación"),
+        "strained": ("strained", "tensa"),
+        "at_risk": ("at risk", "en riesgo"),
+        "thriving": ("thriving", "floreciente"),
+        "steady": ("steady", "estable"),
+        "none": ("none yet", "ninguna aún"),
+    },
+    "lifecycle": {
+        "unknown": ("unknown", "desconocido"),
+        "new": ("new", "nuevo"),
+        "active": ("active", "activo"),
+        "dormant": ("dormant", "alejado"),
+        "closed": ("closed", "cerrado"),
+    },
+    "consent.state": {
+        "granted": ("granted", "concedido"),
+        "denied": ("denied", "denegado"),
+        "none": ("neither granted nor denied", "ni concedido ni denegado"),
+    },
+    "request.channel": {
+        "email": ("email", "correo electrónico"),
+        "sms": ("SMS", "SMS"),
+        "phone": ("phone", "teléfono"),
+        "whatsapp": ("WhatsApp", "WhatsApp"),
+        "push": ("push", "notificación"),
+        "app": ("app", "aplicación"),
+        "chat": ("chat", "chat"),
+        "web": ("web", "web"),
+        "ivr": ("phone menu", "menú telefónico"),
+        "letter": ("letter", "carta"),
+        "visit": ("visit", "visita"),
+        "social": ("social networks", "redes sociales"),
+        "other": ("another", "otro"),
+    },
+    "status": {
+        "open": ("open", "abierto"),
+        "waiting_on_customer": ("waiting for the customer", "espera al cliente"),
+        "waiting_on_supplier": ("waiting for a supplier", "espera a un proveedor"),
+    },
+}
+
+
+def word(fact: str, value: str, language: str) -> str:
+    """A value of an enumerated fact (or field of a case) in words, in Spanish in quotes (the words agree with what they
+    stand for elsewhere); any other value as it is, in quotes."""
+    known = _VALUES.get(fact, {}).get(value, (f"«{value}»", value))
+    return f"«{known[1]}»" if language == "es" else known[0]
+
+
+def any_of(words: Iterable[str], language: str) -> str:
+    """Words as alternatives.
+
+    >>> any_of(["crisis", "strained", "steady"], "en")
+    'crisis, strained or steady'
+    """
+    *others, last = words
+    return f"{', '.join(others)} {'o' if language == 'es' else 'or'} {last}" if others else last

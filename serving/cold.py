@@ -13,6 +13,7 @@ from membrane.defaults import defaults_table
 from membrane.signals import schemas
 from serving import permits, reads
 from serving.auth import Identity
+from serving.checking import check_answer
 from serving.following import Followers
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
 from serving.metrics import CONTENT_TYPE
@@ -22,7 +23,6 @@ from serving.principle_sets import propose
 from serving.reads import json
 from serving.services import Services
 from serving.timeline import parse_cursor, timeline
-from storage.principles import compile_principles
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of the page before")]
@@ -114,10 +114,11 @@ def _principles(services: Services) -> APIRouter:
         services.principles.add(proposal.principles)
         return json(reads.put_answer(proposal))
 
-    @router.post("/check", summary="Every fault of a principle file", dependencies=READ)
-    async def check_principles(request: Request) -> Response:
+    @router.post("/check", summary="Every fault of a principle file, and what is suspicious about it")
+    async def check_principles(request: Request, identity: Reader) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
-        return json(await services.cold(reads.check_answer, compile_principles, body))
+        settings = services.config.settings
+        return json(await services.cold(check_answer, body, services.records, identity.tenant, settings))
 
     return router
 

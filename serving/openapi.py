@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from membrane.decisions import Answer, DecisionRequest
 from membrane.signals import Text, Time
 from serving import reads
+from serving.checking import CheckAnswer
 from serving.customer_view import CustomerView
 from serving.events import BATCH, SINGLE
 from serving.ingest import IngestAnswer
@@ -45,7 +46,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/stages"): (200, reads.StagesAnswer),
     ("get", "/v1/principles"): (200, reads.PrinciplesAnswer),
     ("put", "/v1/principles"): (200, reads.PutPrinciplesAnswer),
-    ("post", "/v1/principles/check"): (200, reads.CheckAnswer),
+    ("post", "/v1/principles/check"): (200, CheckAnswer),
     ("get", "/v1/obligations"): (200, ObligationList),
     ("post", "/v1/obligations/{obligation}/meet"): (202, ActAnswer),
     ("post", "/v1/obligations/{obligation}/waive"): (202, ActAnswer),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +11,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from membrane.errors import InvalidPrinciples, MembraneError
-from membrane.principles import PrincipleSet
+from membrane.errors import MembraneError
 from membrane.times import format_time
 from membrane.vocabulary import LIFECYCLES, STAGES
 from models.registry import Registry
@@ -69,23 +68,6 @@ class PutPrinciplesAnswer(msgspec.Struct):
     revision: str
     digest: str
     changed: bool
-
-
-class FaultView(msgspec.Struct):
-    """One fault of a principle file."""
-
-    line: int
-    column: int
-    field: str
-    problem: str
-
-
-class CheckAnswer(msgspec.Struct):
-    """Every fault of a principle file; none if `valid`."""
-
-    valid: bool
-    revision: str | None
-    faults: list[FaultView]
 
 
 class ModelView(msgspec.Struct):
@@ -180,14 +162,6 @@ def put_answer(proposal: Proposal) -> PutPrinciplesAnswer:
     """What came of PUT /v1/principles."""
     found = proposal.principles
     return PutPrinciplesAnswer(found.pack, found.revision, found.digest, proposal.changed)
-
-
-def check_answer(compile_: Callable[[bytes], PrincipleSet], body: bytes) -> CheckAnswer:
-    """What is wrong with a principle file."""
-    try:
-        return CheckAnswer(True, compile_(body).revision, [])
-    except InvalidPrinciples as error:
-        return CheckAnswer(False, None, [FaultView(f.line, f.column, f.field, f.problem) for f in error.faults])
 
 
 def models(folder: Path, log: SignalLog) -> ModelsAnswer:

@@ -13,9 +13,18 @@ from membrane.errors import Fault, InvalidPrinciples, StoreUnavailable, UsageErr
 from storage.documents import MAX_BYTES, Document, read_document
 
 if TYPE_CHECKING:
+    from membrane.principle_file import Draft
     from membrane.principles import PrincipleSet
 
-__all__ = ["Document", "PrincipleFiles", "compile_principles", "read_document", "read_principle_file"]
+__all__ = [
+    "Document",
+    "PrincipleFiles",
+    "compile_principles",
+    "draft_of",
+    "read_document",
+    "read_principle_file",
+    "write_atomically",
+]
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -39,7 +48,7 @@ class PrincipleFiles:
         path = self.path(digest)
         try:
             if not (path.is_file() and path.read_bytes() == data):
-                _write_atomically(path, data)
+                write_atomically(path, data)
         except OSError as error:
             raise StoreUnavailable(f"{path}: cannot be written: {error.strerror}") from error
         return digest
@@ -70,20 +79,29 @@ def read_principle_file(path: Path) -> bytes:
 
 def compile_principles(data: bytes, file: str = "") -> PrincipleSet:
     """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column."""
+    draft = draft_of(data, file)
+    if draft.faults:
+        raise InvalidPrinciples(draft.faults)
+    return draft.principles
+
+
+def draft_of(data: bytes, file: str = "") -> Draft:
+    """What a principle file's bytes say, with every fault. InvalidPrinciples for what cannot be read as YAML."""
     # The condition engine is slow to load: only who compiles needs it.
     from membrane.features import FEATURE_NAMES  # noqa: PLC0415 - see above
-    from membrane.principle_file import read_principles  # noqa: PLC0415 - see above
+    from membrane.principle_file import read_draft  # noqa: PLC0415 - see above
 
     document = read_document(data, file)
     digest = sha256(data).hexdigest()
-    return read_principles(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES)
+    return read_draft(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES)
 
 
 def _invalid(path: Path, problem: str) -> InvalidPrinciples:
     return InvalidPrinciples([Fault(1, 1, "digest", problem, str(path))])
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
+    """Puts a file there whole or not at all. OSError."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
         with os.fdopen(descriptor, "wb") as file:

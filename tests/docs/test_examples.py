@@ -17,6 +17,7 @@ from membrane.decisions import Answer, parse_request
 from membrane.principle_tests import run_tests
 from membrane.signals import check
 from serving.auth import read_keys
+from serving.principle_sets import DEFAULT_PACK
 from storage.principles import compile_principles
 from tests.docs.pages import DOCS, PAGES, examples
 
@@ -110,8 +111,24 @@ def test_the_checker_says_of_the_faulty_file_what_is_shown(tmp_path, monkeypatch
     (tmp_path / name).write_text(faulty.body)
     monkeypatch.chdir(tmp_path)
     assert main(["principles", "check", name]) == 1
-    [shown] = examples(DOCS / "principles.md", "text")
+    shown, *_ = examples(DOCS / "principles.md", "text")
     assert capsys.readouterr().err == shown.body
+
+
+def test_the_checker_finds_in_the_suspicious_file_what_is_shown(tmp_path, monkeypatch, capsys):
+    [suspicious] = [one for one in PRINCIPLES if one.mark.startswith("suspicious: ")]
+    name = suspicious.mark.removeprefix("suspicious: ")
+    (tmp_path / name).write_text(suspicious.body)
+    monkeypatch.chdir(tmp_path)
+    assert main(["principles", "check", name]) == 1
+    _, shown, _ = examples(DOCS / "principles.md", "text")
+    assert capsys.readouterr().out == shown.body
+
+
+def test_the_sentence_that_is_shown_is_what_is_read_back(capsys):
+    assert main(["principles", "check", str(DEFAULT_PACK), "--read-back"]) == 0
+    *_, shown = examples(DOCS / "principles.md", "text")
+    assert shown.body in capsys.readouterr().out
 
 
 def test_the_keys_file_that_is_shown_can_be_read(tmp_path):

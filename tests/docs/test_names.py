@@ -20,7 +20,7 @@ from membrane.ports import RecordKind
 from membrane.principles import GUARANTEES, Effect, Principle, Promise
 from membrane.settings import TenantSettings
 from membrane.signals import TYPES
-from membrane.vocabulary import DEGRADED, LIFECYCLES, OBLIGATION_KINDS, ONCE_PER, STAGES
+from membrane.vocabulary import DEGRADED, LIFECYCLES, OBLIGATION_KINDS, ONCE_PER, STAGES, FindingKind
 from membrane.wording import TEXTS
 from models.bundle import Manifest
 from serving.app import create_app
@@ -46,6 +46,7 @@ PROMISE_FIELDS = {name.removesuffix("_ms") for name in Promise.__dataclass_field
         ("principles.md", [fact.name for fact in FACTS]),
         ("principles.md", [*Effect, *OBLIGATION_KINDS, *ONCE_PER, *PROMISE_FIELDS]),
         ("principles.md", [one.id for one in GUARANTEES]),
+        ("principles.md", list(FindingKind)),
         ("operations.md", [*SCOPES, *TenantSettings.__struct_fields__]),
         ("errors.md", [kind.__name__ for kind in ERRORS]),
     ],

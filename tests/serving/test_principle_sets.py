@@ -10,7 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from membrane.ports import RecordKind
+from membrane.record import Contact
+from membrane.times import HOUR
 from serving.principle_sets import DEFAULT_PACK
+from tests.serving.conftest import NOW, make_record
 
 PACK = DEFAULT_PACK.read_text("utf-8")
 OLD = next(line.split()[1] for line in PACK.splitlines() if line.startswith("revision:"))
@@ -71,11 +74,39 @@ def test_a_bad_set_is_refused_with_every_fault_and_its_place(api):
 
 def test_a_check_lists_every_fault_and_puts_nothing_in_force(api):
     body = api.post("/v1/principles/check", content=pack("2030-01-01.1").encode()).json()
-    assert body == {"valid": True, "revision": "2030-01-01.1", "faults": []}
+    assert (body["valid"], body["revision"], body["faults"], body["findings"]) == (True, "2030-01-01.1", [], [])
     bad = api.post("/v1/principles/check", content=PACK.replace("owner: legal", "owner: leagl").encode()).json()
     assert (bad["valid"], bad["revision"], len(bad["faults"]) > 1) == (False, None, True)
     assert PACK.splitlines()[bad["faults"][0]["line"] - 1].strip() == "owner: legal"
     assert revisions_in(api, 0) == [OLD]
+
+
+def test_a_check_tells_what_is_suspicious_about_a_set_that_loads_and_what_its_conditions_say(api):
+    never = pack("2030-01-01.1").replace("when: problem.recurrences > 3", "when: problem.recurrences > 30")
+    body = api.post("/v1/principles/check", content=never.encode()).json()
+    assert body["valid"] is True
+    unreachable, number = sorted(body["findings"], key=lambda finding: finding["line"], reverse=True)[:2]
+    assert (unreachable["kind"], unreachable["severity"]) == ("unreachable", "error")
+    assert unreachable["principles"] == ["agent-call-after-three-recurrences"]
+    assert never.splitlines()[unreachable["line"] - 1].strip() == "when: problem.recurrences > 30"
+    assert unreachable["witness"]["matches"] == {"agent-call-after-three-recurrences": False}
+    assert number["kind"] == "number"
+    assert set(unreachable["text"]) == {"en", "es"}
+    assert body["complete"] is True
+    said = {one["principle"]: one for one in body["read_back"]}
+    assert said["opt-out-wins"]["es"] == "Cuando el permiso para este canal y dominio es «denegado»."
+
+
+def test_a_check_counts_what_a_set_would_refuse_of_the_tenants_own_contacts(api):
+    harsh = pack("2030-01-01.1").replace('when: stage.name == "crisis"\n', 'when: stage.name != "none"\n', 1)
+    for number in range(20):
+        record = make_record(f"c-{number}")
+        record.state.contacts = [Contact("k", NOW - HOUR, 0, 0, "newsletter")]
+        api.write(f"c-{number}", record=record)
+    found = api.post("/v1/principles/check", content=harsh.encode()).json()["findings"]
+    [finding] = [one for one in found if one["kind"] == "over_block"]
+    assert finding["principles"][0] == "no-selling-in-crisis"
+    assert "Of 20 contacts that marketing made in the last 30 days, 20 (100 %)" in finding["text"]["en"]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"- a", b"a: [", b"a: &x 1\nb: *x", b"\x00"])
