@@ -128,6 +128,14 @@ def _add_questions(commands: Commands) -> None:
     ):
         parser = _command(principles, name, handler, text, f"membrane principles {name} etiquette.yaml")
         parser.add_argument("file", type=path, metavar="FILE", help="principle file")
+    report = _command(
+        principles, "shadow-report", "cli.shadow:shadow_report",
+        "Counts in the decision log what principles with `status: shadow` would have changed.",
+        "membrane principles shadow-report --data ./shop --since 2026-11-01T00:00:00Z",
+    )  # fmt: skip
+    _data(report)
+    report.option("--tenant", _NAMED, "whose decisions alone")
+    report.option("--since", moment, "only decisions for TIME and later", metavar="TIME")
     demo = _command(
         commands, "demo", "cli.demo:demo",
         "Plays the story of a shop in crisis through real processes, and 2,000 simulated customers beside it.",

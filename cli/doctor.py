@@ -19,6 +19,7 @@ from cli.processes import read_pid
 from cli.services import URL_FILE
 from membrane.errors import MembraneError
 from membrane.features import fingerprint
+from membrane.times import format_time
 from models.registry import Registry
 from models.scorer import load_bundle
 from serving.freshness import read_state
@@ -166,6 +167,10 @@ def _principles(patient: Patient) -> Iterator[Finding]:
     files = PrincipleFiles(patient.directory.principles_path)
     found = compile_principles(files.load(latest["digest"]), str(files.path(latest["digest"])))
     yield Finding("principles", "ok", f"revision {found.revision}, {len(found.principles)} principles")
+    today = format_time(wall_ms())[:10]
+    late = [one.id for one in found.principles if "" < one.life.review_by < today]
+    if late:
+        yield Finding("principles", "note", f"past their review_by: {', '.join(late)}", "review them and move the date")
 
 
 def _models(patient: Patient) -> Iterator[Finding]:

@@ -59,7 +59,8 @@ def _verdict(
     findings = contest.findings(place, contest.base.t)
     modifying = contest.modifying.get(place, []) if standing.verdict is Verdict.ALLOW else []
     reasons = [
-        _reason(finding, facts, manner) for finding in (*_lost(standing), *findings, *map(_of_manner, modifying))
+        _reason(finding, facts, manner)
+        for finding in (*_lost(contest, group, place, standing, manner), *findings, *map(_of_manner, modifying))
     ]
     explained = [] if manner.explain == "none" else unless(contest, group, place)
     return d.CandidateVerdict(
@@ -74,10 +75,16 @@ def _verdict(
     )
 
 
-def _lost(standing: Standing) -> list[Finding]:
+def _lost(contest: Contest, group: Group, place: int, standing: Standing, manner: Manner) -> list[Finding]:
+    """Who was chosen instead, in full also with which scores."""
     if standing.lost_to is None:
         return []
-    shown = {"lost_to": standing.lost_to}
+    shown: dict[str, Any] = {"lost_to": standing.lost_to}
+    if manner.explain == "full":
+        contenders = {contest.asked[other].candidate.id: contest.asked[other].contender for other in group}
+        chosen = contenders[standing.lost_to]
+        shown["score"] = round(contest.asked[place].contender.score, 6)
+        shown["lost_to_score"], shown["lost_to_owed"] = round(chosen.score, 6), chosen.owed
     return [Finding(Verdict.DEFER, "arbitration", "one-at-a-time", TEXTS["arbitration"], shown=shown)]
 
 
@@ -106,5 +113,7 @@ def _evaluated(contest: Contest, place: int, facts: FactSource) -> Iterator[d.Ev
     with suppress(OutOfTime):
         for rule in (*etiquette.blocking, *etiquette.modifying) if etiquette else ():
             contest.deadline.check()
+            if not contest.sight(place, contest.base.t).counts(rule):
+                continue
             holds = rule.condition.evaluate(facts)
             yield d.Evaluated(rule.id, rule.effect, holds, _facts(rule.condition.reads, facts))

@@ -17,6 +17,7 @@ AHEAD_MS: Final = 31 * DAY
 """How far ahead of now a candidate may be judged."""
 
 Propensity = Annotated[float, Meta(ge=0, le=1)]
+Context = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class About(Struct, omit_defaults=True):
@@ -38,6 +39,7 @@ class Candidate(Struct, omit_defaults=True):
     direction: Literal["outbound", "inbound"] = "outbound"
     value: Number | None = None
     propensity: Propensity | None = None
+    context: Context | None = None
     topic: Text | None = None
     campaign: Text | None = None
     send_at: Time | None = None

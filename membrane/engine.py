@@ -109,6 +109,7 @@ def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
     if moved:  # what the ages of the new stage make due is news, even where the old stage began at the same time
         known = frozenset()
     _put_off(record, _deadlines(record, rules), known)
+    _put_off(record, _terms_since(signal.time, rules), frozenset())
     _require(record, _before_overdue(record), signal.time, rules, happened)
     _put_off(record, _deadlines(record, rules), known)
     return happened
@@ -173,6 +174,11 @@ def _owed_moments(record: Record, rules: Rules, t: int) -> list[int]:
 def _deadlines(record: Record, rules: Rules) -> list[int]:
     ends = episode_ends(record.tracker)
     return [*deadlines(record.state), *(() if ends is None else (ends,)), *_owed_moments(record, rules, record.clock)]
+
+
+def _terms_since(t: int, rules: Rules) -> list[int]:
+    """The moments after a late signal's at which principles have begun or ended to count that it may have to do with."""
+    return [] if rules.principles is None else [edge for edge in rules.principles.require_edges if edge > t]
 
 
 def _put_off(record: Record, found: Iterable[int], known: frozenset[int]) -> None:

@@ -67,7 +67,7 @@ class Judge:
         if any(one.verdict is Verdict.ALLOW for one in degraded):
             return degraded  # care fails open: what cannot be trusted blocks nothing
         # "Cannot read" is not "no data": from a record that cannot be read nothing is concluded.
-        matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking_in, facts)
+        matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking_in, sight, facts)
         found = [*self._consent(slot, facts), *matching, *degraded]
         if (etiquette.caps or etiquette.quiet_hours) and not fulfils(asked.candidate, sight.owed):
             found += _full_caps(etiquette.caps, sight)
@@ -100,24 +100,36 @@ class Judge:
             verdicts += [one.verdict for one in self._degraded(slot, etiquette, facts) if STAGE in one.reads]
         # The first that matches is the strongest: what forbids comes before what defers.
         if fact in etiquette.reading:
-            verdicts += [one.verdict for one in islice(self._matching(etiquette.reading[fact], facts), 1)]
+            verdicts += [one.verdict for one in islice(self._matching(etiquette.reading[fact], sight, facts), 1)]
         return strongest(verdicts)
 
     def modifying(self, asked: Asked, sight: Sight) -> list[Principle]:
         """The principles that change the manner of what is allowed."""
         if asked.etiquette is None or not asked.etiquette.modifying:
             return []
-        return list(self._matching(asked.etiquette.modifying_in, sight.facts(asked)))
+        return list(self._matching(asked.etiquette.modifying_in, sight, sight.facts(asked)))
 
-    def _blocking(self, principles: ByStage, facts: FactSource) -> list[Finding]:
+    def on_trial(self, asked: Asked, sight: Sight) -> list[Principle]:
+        """The principles in shadow that hold; none where no principle is heard."""
+        slot, etiquette = asked.slot, asked.etiquette
+        if slot is None or etiquette is None or UNREADABLE in self.causes:
+            return []
+        facts = sight.facts(asked)
+        if any(one.verdict is Verdict.ALLOW for one in self._degraded(slot, etiquette, facts)):
+            return []
+        return list(self._matching(etiquette.on_trial, sight, facts))
+
+    def _blocking(self, principles: ByStage, sight: Sight, facts: FactSource) -> list[Finding]:
         return [
             Finding(one.verdict, "principle", one.id, one.text, one.condition.reads, rule=one)
-            for one in self._matching(principles, facts)
+            for one in self._matching(principles, sight, facts)
         ]
 
-    def _matching(self, principles: ByStage, facts: FactSource) -> Iterator[Principle]:
+    def _matching(self, principles: ByStage, sight: Sight, facts: FactSource) -> Iterator[Principle]:
         get = facts.get
         for one in principles[str(get(STAGE))]:
+            if one.bounded and not sight.counts(one):
+                continue
             holds = one.condition.compiled
             if holds is None:
                 self.deadline.check()

@@ -12,9 +12,12 @@ from membrane.conditions import Condition, compile_condition
 from membrane.contacts import KEPT_CONTACTS
 from membrane.document import DocumentReader, Positions
 from membrane.errors import InvalidPrinciples
+from membrane.levers import read_lever
+from membrane.life import EVERYBODY, LIFE_FIELDS, read_life
 from membrane.principle_tests import read_tests
 from membrane.principles import (
     GUARANTEES,
+    MONEY_KINDS,
     OWNERS,
     Effect,
     Guarantee,
@@ -66,7 +69,7 @@ class _FileReader(DocumentReader):
         self._guaranteed: list[Slot] = []
 
     def principle_set(self, document: Any, digest: str) -> PrincipleSet:
-        optional = ("guarantees", "principles", "caps", "quiet_hours")
+        optional = ("guarantees", "principles", "caps", "quiet_hours", "levers")
         fields = self.mapping(document, "", ("pack", "revision"), optional)
         given = tuple(self._guarantee(item, path) for path, item in self._part(fields, "guarantees"))
         guarantees = (*GUARANTEES, *(one for one in given if one.id not in {fixed.id for fixed in GUARANTEES}))
@@ -79,6 +82,7 @@ class _FileReader(DocumentReader):
             principles=tuple(self._principle(item, path) for path, item in self._part(fields, "principles")),
             caps=tuple(self._cap(item, path) for path, item in self._part(fields, "caps")),
             quiet_hours=tuple(self._quiet(item, path) for path, item in self._part(fields, "quiet_hours")),
+            levers=self._levers(fields),
         )
 
     def _part(self, fields: dict[str, Any], name: str) -> list[tuple[str, Any]]:
@@ -102,13 +106,13 @@ class _FileReader(DocumentReader):
 
     def _principle(self, value: Any, path: str) -> Principle:
         required = ("id", "owner", "text", "when", "effect")
-        fields = self.mapping(value, path, required, ("applies", "set", "obligation", "tests"))
+        fields = self.mapping(value, path, required, ("applies", "set", "obligation", "tests", *LIFE_FIELDS))
         effect = self._effect(fields, path)
         applies = self.mapping(fields.get("applies", {}), f"{path}.applies", (), _SCOPE_FIELDS)
         scope = self._scope(applies, f"{path}.applies")
         if effect in {Effect.FORBID, Effect.DEFER}:
             self._protect(scope, path)
-        return Principle(
+        found = Principle(
             id=self._id(fields, path),
             owner=self.choice(fields.get("owner", OWNERS[0]), f"{path}.owner", OWNERS),
             text=self.texts(fields.get("text", _NONE), f"{path}.text"),
@@ -118,7 +122,22 @@ class _FileReader(DocumentReader):
             changes=self._changes(fields.get("set", {}), f"{path}.set"),
             promise=self._promise(fields["obligation"], f"{path}.obligation") if "obligation" in fields else None,
             tests=read_tests(self, fields.get("tests", []), f"{path}.tests", self._features),
+            life=read_life(self, fields, path),
         )
+        self._check_rollout(found, f"{path}.rollout")
+        return found
+
+    def _check_rollout(self, found: Principle, path: str) -> None:
+        """What law, safety or a debt of money asks for is no trial: it counts for every customer alike."""
+        if found.life.rollout == EVERYBODY:
+            return
+        if found.owner == "legal":
+            self.fault(path, "a principle of legal counts for every customer: leave it out")
+        elif found.promise is not None:
+            if found.promise.kind in MONEY_KINDS:
+                self.fault(path, f"what costs money ('{found.promise.kind}') is owed to every customer: leave it out")
+        elif any(found.scope.covers(slot) for slot in all_slots() if slot.cls is InteractionClass.DUTY):
+            self.fault(path, "reaches legal and safety notices, which are alike for every customer: narrow its domains")
 
     def _effect(self, fields: dict[str, Any], path: str) -> Effect:
         """The effect, with what it needs beside it and nothing that belongs to another."""
@@ -146,6 +165,15 @@ class _FileReader(DocumentReader):
             return {str(name): change for name, change in value.items()}
         self.fault(path, "must be a mapping of what to change")
         return {}
+
+    def _levers(self, fields: dict[str, Any]) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for path, item in self._part(fields, "levers"):
+            what, percent = read_lever(self, item, path)
+            if what in found:
+                self.fault(path, f"{'/'.join(filter(None, what))} has a lever in this file already")
+            found[what] = percent
+        return found
 
     def _promise(self, value: Any, path: str) -> Promise:
         optional = ("once_per", "every", "at_most", "approval", "met_by")

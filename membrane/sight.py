@@ -14,7 +14,8 @@ from membrane.caps import Cap, CapState, cap_state
 from membrane.decisions import Candidate
 from membrane.dictionary import FACTS, FactSource, Value
 from membrane.facts import NOTHING, About, SharedFacts
-from membrane.principles import Etiquette, Timing
+from membrane.life import Who
+from membrane.principles import Etiquette, Principle, Timing
 from membrane.quiet_hours import QuietHours
 from membrane.record import BREACHED, OPEN, Contact, Record
 from membrane.scope import Slot
@@ -31,6 +32,10 @@ class View(Protocol):
 
     @property
     def record(self) -> Record | None: ...
+
+    @property
+    def who(self) -> Who:
+        """Tenant and id, of one never seen as well."""
 
     @property
     def as_of(self) -> int | None:
@@ -108,15 +113,19 @@ class Sight:
             found = self._facts[asked.place] = SharedFacts(self.view.facts(asked.about), self._shared)
         return found
 
+    def counts(self, principle: Principle) -> bool:
+        """Whether a principle counts for this customer at this moment."""
+        return principle.counts(self.view.who, self.t)
+
     def next_change(self, timing: Timing, asked: Asked) -> int | None:
-        """The earliest moment at which conditions of this timing may change."""
+        """The earliest moment at which conditions of this timing may change, or whether they count."""
         key = (timing, asked.place)
         if key not in self._timings:
             facts = self.facts(asked)
             changes = [self._next_change(name, facts) for name in timing.changing]
             if timing.on_position:
                 changes.append(facts.next_move(timing.matters))
-            self._timings[key] = earliest([*changes, *timing.age_moments(facts)], self.t)
+            self._timings[key] = earliest([*changes, *timing.edges, *timing.age_moments(facts)], self.t)
         return self._timings[key]
 
     def _next_change(self, name: str, facts: FactSource) -> int | None:

@@ -14,6 +14,7 @@ from membrane.contacts import consent_key
 from membrane.engine import Rules, advance, next_due
 from membrane.facts import NOTHING, About, RecordFacts
 from membrane.forecast import Forecast, copied_tracker
+from membrane.life import Who
 from membrane.record import Record
 
 
@@ -34,8 +35,8 @@ _NONE: Final = Progress()
 
 
 class View:
-    """One customer at one moment. `record` is None for a customer never seen; it is never changed here. `as_of` is the
-    clock of the record as it was stored."""
+    """One customer at one moment. `record` is None for a customer never seen, of whom `who` says the tenant and id; it
+    is never changed here. `as_of` is the clock of the record as it was stored."""
 
     def __init__(
         self,
@@ -45,8 +46,10 @@ class View:
         consents: Sequence[LogConsent] = (),
         forecast: Forecast | None = None,
         progress: Progress = _NONE,
+        who: Who = ("", ""),
     ) -> None:
         self.t = t
+        self.who = (record.tenant, record.customer) if record is not None else who
         self._due = progress.due
         self.as_of = record.clock if record is not None else None
         self.rules = rules
@@ -85,7 +88,7 @@ class View:
         return next_due(self.record, self.rules, self.t) if self.record else None
 
     def _same(self, later: View) -> View:
-        later.as_of = self.as_of
+        later.as_of, later.who = self.as_of, self.who
         return later
 
     def _ahead(self) -> Forecast | None:

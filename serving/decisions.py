@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
-from membrane.decide import decide, default_verdicts
+from membrane.decide import Decided, decide_beside, default_verdicts
 from membrane.decisions import Answer, DecisionRequest, encode_answer, parse_request
 from membrane.engine import Rules
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
+from membrane.shadow import Shadow
 from membrane.view import Progress, View
 from membrane.vocabulary import class_of
 from serving.answers import send_json
@@ -43,12 +44,13 @@ class Evidence(msgspec.Struct):
     degraded: list[str]
 
 
-class LoggedDecision(msgspec.Struct):
-    """A line of the decision log."""
+class LoggedDecision(msgspec.Struct, omit_defaults=True):
+    """A line of the decision log. `shadow` is what principles on trial would have said."""
 
     request: DecisionRequest
     answer: msgspec.Raw
     evidence: Evidence
+    shadow: list[Shadow] = []
 
 
 _log_encoder: Final = msgspec.json.Encoder()
@@ -90,20 +92,20 @@ class Decisions:
         known = self._knowledge.of(tenant, request.customer)
         now = self._knowledge.now()
         principles = known.in_force.principles or NO_PRINCIPLES
-        answer = decide(
+        decided = decide_beside(
             request,
-            self._view(request, known, now),
+            self._view(request, known, now, tenant),
             principles,
             self._settings,
             t=now,
             degraded=known.degraded,
             expired=lambda: perf_counter() - started > self._deadline_seconds,
         )
-        self._complete(answer, known)
-        self._count(request, answer)
-        return self._logged(request, answer, tenant, known, now)
+        self._complete(decided.answer, known)
+        self._count(request, decided.answer)
+        return self._logged(request, decided, tenant, known, now)
 
-    def _view(self, request: DecisionRequest, known: Known, now: int) -> View:
+    def _view(self, request: DecisionRequest, known: Known, now: int, tenant: str) -> View:
         """The customer now, or at its own clock when the request names the moment."""
         clock = known.record.clock if known.record is not None else 0
         t = max(now, clock) if request.at is None else clock
@@ -114,6 +116,7 @@ class Decisions:
             self._rules(known),
             known.consents,
             progress=Progress(state.fired_until, state.revised, known.due),
+            who=(tenant, request.customer),
         )
 
     def _rules(self, known: Known) -> Rules:
@@ -129,14 +132,15 @@ class Decisions:
         answer.revisions.stage_model = _model(known.state, "stage_model")
         answer.revisions.churn_model = _model(known.state, "churn_model")
 
-    def _logged(self, request: DecisionRequest, answer: Answer, tenant: str, known: Known, now: int) -> bytes:
+    def _logged(self, request: DecisionRequest, decided: Decided, tenant: str, known: Known, now: int) -> bytes:
         """The encoded answer, once it is on its way into the decision log; one that says so if there was no room."""
+        answer = decided.answer
         if self._log is None:
             return encode_answer(answer)
         version = answer.state.version
         evidence = Evidence(now, version, answer.revisions.principles, list(known.consents), known.degraded)
         encoded = encode_answer(answer)
-        body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence))
+        body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence, decided.shadow))
         try:
             if self._log.put(answer.decision, tenant, request.customer, now, body):
                 return encoded

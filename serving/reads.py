@@ -12,8 +12,8 @@ import msgspec
 from starlette.responses import Response
 
 from membrane.errors import InvalidPrinciples, MembraneError
-from membrane.principles import PrincipleSet
-from membrane.times import format_time
+from membrane.principles import Principle, PrincipleSet
+from membrane.times import format_optional, format_time
 from membrane.vocabulary import LIFECYCLES, STAGES
 from models.registry import Registry
 from serving.freshness import Freshness, RevisionInForce
@@ -44,12 +44,18 @@ class StagesAnswer(msgspec.Struct):
 
 
 class PrincipleView(msgspec.Struct):
-    """One principle: who owns it, what it does, and the text shown as the reason."""
+    """One principle: who owns it, what it does, the text shown as the reason, and its life (`rollout` in percent)."""
 
     id: str
     owner: str
     effect: str
     text: dict[str, str]
+    status: str
+    valid_from: str | None
+    valid_to: str | None
+    review_by: str
+    approved_by: str
+    rollout: int
 
 
 class PrinciplesAnswer(msgspec.Struct):
@@ -171,9 +177,25 @@ def principles(log: SignalLog, sets: PrincipleSets) -> PrinciplesAnswer:
     found = sets.get(latest["digest"]) if latest is not None else None
     if found is None:
         raise not_found("principle set")
-    views = [PrincipleView(one.id, one.owner, one.effect, one.text) for one in found.principles]
+    views = [_principle_view(one) for one in found.principles]
     text = sets.files.load(found.digest).decode("utf-8-sig")
     return PrinciplesAnswer(found.pack, found.revision, found.digest, views, text)
+
+
+def _principle_view(one: Principle) -> PrincipleView:
+    life = one.life
+    return PrincipleView(
+        one.id,
+        one.owner,
+        one.effect,
+        one.text,
+        life.status,
+        format_optional(life.valid_from),
+        format_optional(life.valid_to),
+        life.review_by,
+        life.approved_by,
+        life.rollout,
+    )
 
 
 def put_answer(proposal: Proposal) -> PutPrinciplesAnswer:

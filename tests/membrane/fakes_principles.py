@@ -118,6 +118,7 @@ class FakeView:
     consents: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     due: Sequence[int] = ()
     open_cases: tuple[CaseFacts, ...] = ()
+    who: tuple[str, str] = ("default", "c-1")
 
     @property
     def as_of(self) -> int | None:
