@@ -128,6 +128,7 @@ def _add_questions(commands: Commands) -> None:
     ):
         parser = _command(principles, name, handler, text, f"membrane principles {name} etiquette.yaml")
         parser.add_argument("file", type=path, metavar="FILE", help="principle file")
+        parser.option("--base", path, "what a tenant's own file extends (else the pack that ships)", metavar="FILE")
     report = _command(
         principles, "shadow-report", "cli.shadow:shadow_report",
         "Counts in the decision log what principles with `status: shadow` would have changed.",

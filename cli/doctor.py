@@ -19,6 +19,8 @@ from cli.processes import read_pid
 from cli.services import URL_FILE
 from membrane.errors import MembraneError
 from membrane.features import fingerprint
+from membrane.layers import COMMON, loosening, own_kind, own_tenants
+from membrane.principles import PrincipleSet
 from membrane.times import format_time
 from models.registry import Registry
 from models.scorer import load_bundle
@@ -84,7 +86,7 @@ def examine(data: Path) -> Iterator[Finding]:
     yield Finding("directory", "ok", f"{data}, {directory.partitions} partitions")
     with closing(SignalLog(directory)) as log, closing(RecordReader(directory)) as records:
         patient = Patient(directory, log, records)
-        for check in (_disk, _processes, _api, _partitions, _principles, _models, _dead_letters):
+        for check in _CHECKS:
             try:
                 yield from check(patient)
             except MembraneError as error:
@@ -158,19 +160,36 @@ def _partitions(patient: Patient) -> Iterator[Finding]:
 
 
 def _principles(patient: Patient) -> Iterator[Finding]:
-    latest = patient.log.revisions().get("principles")
+    latest = patient.log.revisions().get(COMMON)
     if latest is None:
         yield Finding(
             "principles", "bad", "none are in force", "start `membrane up`: it puts the default ones in force"
         )
         return
-    files = PrincipleFiles(patient.directory.principles_path)
-    found = compile_principles(files.load(latest["digest"]), str(files.path(latest["digest"])))
+    found = _compiled(patient, latest["digest"])
     yield Finding("principles", "ok", f"revision {found.revision}, {len(found.principles)} principles")
     today = format_time(wall_ms())[:10]
     late = [one.id for one in found.principles if "" < one.life.review_by < today]
     if late:
         yield Finding("principles", "note", f"past their review_by: {', '.join(late)}", "review them and move the date")
+
+
+def _own_principles(patient: Patient) -> Iterator[Finding]:
+    """What tenants have laid over the set for everybody must not loosen what is locked there by now."""
+    latest = patient.log.revisions()
+    for tenant in own_tenants(latest):
+        own = _compiled(patient, latest[own_kind(tenant)]["digest"])
+        loose = [problem for _, _, problem in loosening(_compiled(patient, latest[COMMON]["digest"]), own)]
+        about, text = f"principles of {tenant}", f"revision {own.revision} over those for everybody"
+        if loose:
+            yield Finding(about, "note", f"{text}: {'; '.join(loose)}: not heeded", "put a file in force without it")
+        else:
+            yield Finding(about, "ok", text)
+
+
+def _compiled(patient: Patient, digest: str) -> PrincipleSet:
+    files = PrincipleFiles(patient.directory.principles_path)
+    return compile_principles(files.load(digest), str(files.path(digest)))
 
 
 def _models(patient: Patient) -> Iterator[Finding]:
@@ -199,3 +218,15 @@ def _dead_letters(patient: Patient) -> Iterator[Finding]:
         yield Finding("dead letters", "note", text, f"membrane dead-letters list --data {path}")
     else:
         yield Finding("dead letters", "ok", "none")
+
+
+_CHECKS: Final[tuple[Check, ...]] = (
+    _disk,
+    _processes,
+    _api,
+    _partitions,
+    _principles,
+    _own_principles,
+    _models,
+    _dead_letters,
+)

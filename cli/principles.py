@@ -10,7 +10,7 @@ from cli.output import complain, print_json, say
 from membrane.errors import InvalidPrinciples
 from membrane.principle_tests import run_tests
 from membrane.principles import PrincipleSet
-from storage.principles import compile_principles, read_principle_file
+from storage.principles import DEFAULT_PACK, compile_principles, read_principle_file
 
 
 def check(args: argparse.Namespace) -> int:
@@ -50,7 +50,12 @@ def test(args: argparse.Namespace) -> int:
 
 
 def _compiled(args: argparse.Namespace) -> PrincipleSet:
-    return compile_principles(read_principle_file(args.file), str(args.file))
+    found = compile_principles(read_principle_file(args.file), str(args.file))
+    if not found.extends:
+        return found
+    path = args.base or DEFAULT_PACK
+    base = compile_principles(read_principle_file(path), str(path))
+    return compile_principles(read_principle_file(args.file), str(args.file), base)
 
 
 def _match(matches: bool) -> str:

@@ -26,6 +26,7 @@ class Cap:
     at_most: int
     per_ms: int
     text: dict[str, str]
+    locked: bool = False
 
 
 class CapState(Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import time
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from membrane.conditions import Condition, compile_condition
 from membrane.contacts import KEPT_CONTACTS
 from membrane.document import DocumentReader, Positions
 from membrane.errors import InvalidPrinciples
+from membrane.layers import loosening
 from membrane.levers import read_lever
 from membrane.life import EVERYBODY, LIFE_FIELDS, read_life
 from membrane.principle_tests import read_tests
@@ -34,6 +36,11 @@ from membrane.wording import cap_text, quiet_text
 MAX_CAP: Final = KEPT_CONTACTS
 """A record keeps no more contacts: a greater cap could not be told from a full one."""
 MAX_ITEMS: Final = 500
+EXTENDED: Final = "default"
+"""What a tenant's own file extends: the set that is in force for everybody."""
+NAMED: Final = ("guarantees", "principles", "caps", "quiet_hours")
+"""The parts whose items have ids."""
+_PRINCIPLE_FIELDS: Final = ("applies", "set", "obligation", "tests", "locked", *LIFE_FIELDS)
 _SCOPE_FIELDS: Final = {
     "domains": tuple(KINDS),
     "kinds": ALL_KINDS,
@@ -48,12 +55,19 @@ _TIME_OF_DAY: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
 def read_principles(
-    document: Any, positions: Positions, *, digest: str, file: str = "", features: Iterable[str] = ()
+    document: Any,
+    positions: Positions,
+    *,
+    digest: str,
+    file: str = "",
+    features: Iterable[str] = (),
+    base: PrincipleSet | None = None,
 ) -> PrincipleSet:
     """The principle set of a parsed document. `positions` maps paths to (line, column); `features` are the names that
-    `features.<name>` may take. InvalidPrinciples lists every fault."""
+    `features.<name>` may take; `base` is what a document that extends must go with. InvalidPrinciples lists every
+    fault."""
     reader = _FileReader(positions, file, tuple(features))
-    found = reader.principle_set(document, digest)
+    found = reader.principle_set(document, digest, base)
     if reader.faults:
         raise InvalidPrinciples(sorted(reader.faults, key=lambda fault: (fault.line, fault.column)))
     return found
@@ -68,13 +82,15 @@ class _FileReader(DocumentReader):
         self._ids: set[str] = set()
         self._guaranteed: list[Slot] = []
 
-    def principle_set(self, document: Any, digest: str) -> PrincipleSet:
-        optional = ("guarantees", "principles", "caps", "quiet_hours", "levers")
+    def principle_set(self, document: Any, digest: str, base: PrincipleSet | None) -> PrincipleSet:
+        optional = ("extends", "guarantees", "principles", "caps", "quiet_hours", "levers")
         fields = self.mapping(document, "", ("pack", "revision"), optional)
+        extends = self.choice(fields["extends"], "extends", (EXTENDED,)) if "extends" in fields else ""
+        fixed = base.guarantees if extends and base is not None else GUARANTEES
         given = tuple(self._guarantee(item, path) for path, item in self._part(fields, "guarantees"))
-        guarantees = (*GUARANTEES, *(one for one in given if one.id not in {fixed.id for fixed in GUARANTEES}))
+        guarantees = (*fixed, *(one for one in given if one.id not in {other.id for other in fixed}))
         self._guaranteed = [slot for slot in all_slots() if any(one.scope.covers(slot) for one in guarantees)]
-        return PrincipleSet(
+        found = PrincipleSet(
             pack=self.text(fields.get("pack", "?"), "pack"),
             revision=self._revision(fields.get("revision", "1970-01-01.0")),
             digest=digest,
@@ -83,7 +99,21 @@ class _FileReader(DocumentReader):
             caps=tuple(self._cap(item, path) for path, item in self._part(fields, "caps")),
             quiet_hours=tuple(self._quiet(item, path) for path, item in self._part(fields, "quiet_hours")),
             levers=self._levers(fields),
+            extends=extends,
         )
+        if extends and base is not None:
+            self._check_layer(base, replace(found, guarantees=given))
+        return found
+
+    def _check_layer(self, base: PrincipleSet, own: PrincipleSet) -> None:
+        """What is laid over a set keeps its names apart from that set's, and loosens nothing that is locked there."""
+        for part, number, problem in loosening(base, own):
+            self.fault(f"{part}[{number}]", problem)
+        names = {one.id: part for part in NAMED for one in getattr(base, part)}
+        for part in NAMED:
+            for number, one in enumerate(getattr(own, part)):
+                if names.get(one.id, part) != part:
+                    self.fault(f"{part}[{number}].id", f"'{one.id}' is one of the {names[one.id]} of {base.pack}")
 
     def _part(self, fields: dict[str, Any], name: str) -> list[tuple[str, Any]]:
         items = self.items(fields.get(name, []), name)
@@ -106,7 +136,7 @@ class _FileReader(DocumentReader):
 
     def _principle(self, value: Any, path: str) -> Principle:
         required = ("id", "owner", "text", "when", "effect")
-        fields = self.mapping(value, path, required, ("applies", "set", "obligation", "tests", *LIFE_FIELDS))
+        fields = self.mapping(value, path, required, _PRINCIPLE_FIELDS)
         effect = self._effect(fields, path)
         applies = self.mapping(fields.get("applies", {}), f"{path}.applies", (), _SCOPE_FIELDS)
         scope = self._scope(applies, f"{path}.applies")
@@ -123,6 +153,7 @@ class _FileReader(DocumentReader):
             promise=self._promise(fields["obligation"], f"{path}.obligation") if "obligation" in fields else None,
             tests=read_tests(self, fields.get("tests", []), f"{path}.tests", self._features),
             life=read_life(self, fields, path),
+            locked=self._locked(fields, path),
         )
         self._check_rollout(found, f"{path}.rollout")
         return found
@@ -201,16 +232,17 @@ class _FileReader(DocumentReader):
         return self.count(plain, path, low=1, high=24), self.duration(window, f"{path}.{count}")
 
     def _cap(self, value: Any, path: str) -> Cap:
-        fields = self.mapping(value, path, ("id", "at_most", "per"), ("text", *_SCOPE_FIELDS))
+        fields = self.mapping(value, path, ("id", "at_most", "per"), ("text", "locked", *_SCOPE_FIELDS))
         scope = self._scope(fields, path)
         self._protect(scope, path)
         at_most = self.count(fields.get("at_most", 1), f"{path}.at_most", low=0, high=MAX_CAP)
         per = fields.get("per", "1h")
         text = self.texts(fields["text"], f"{path}.text") if "text" in fields else cap_text(at_most, str(per))
-        return Cap(self._id(fields, path), scope, at_most, self.duration(per, f"{path}.per"), text)
+        per_ms = self.duration(per, f"{path}.per")
+        return Cap(self._id(fields, path), scope, at_most, per_ms, text, self._locked(fields, path))
 
     def _quiet(self, value: Any, path: str) -> QuietHours:
-        fields = self.mapping(value, path, ("id", "from", "to"), ("text", *_SCOPE_FIELDS))
+        fields = self.mapping(value, path, ("id", "from", "to"), ("text", "locked", *_SCOPE_FIELDS))
         scope = self._scope(fields, path)
         self._protect(scope, path)
         start = self._time(fields.get("from", "00:00"), f"{path}.from")
@@ -219,7 +251,13 @@ class _FileReader(DocumentReader):
             self.fault(path, "quiet hours must end at another time than they begin")
         plain = quiet_text(f"{start:%H:%M}", f"{end:%H:%M}")
         text = self.texts(fields["text"], f"{path}.text") if "text" in fields else plain
-        return QuietHours(self._id(fields, path), scope, start, end, text)
+        return QuietHours(self._id(fields, path), scope, start, end, text, self._locked(fields, path))
+
+    def _locked(self, fields: dict[str, Any], path: str) -> bool:
+        value = fields.get("locked", False)
+        if not isinstance(value, bool):
+            self.fault(f"{path}.locked", "must be true or false")
+        return value is True
 
     def _time(self, value: Any, path: str) -> time:
         match = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None

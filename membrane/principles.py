@@ -66,7 +66,8 @@ class InlineTest:
 
 @dataclass(frozen=True)
 class Principle:
-    """One rule. `changes` is what a `modify` sets, `promise` what a `require` makes owed, `life` says when it counts."""
+    """One rule. `changes` is what a `modify` sets, `promise` what a `require` makes owed, `life` says when it counts.
+    `locked`: a tenant's own file may not loosen it."""
 
     id: str
     owner: str
@@ -78,6 +79,7 @@ class Principle:
     promise: Promise | None = None
     tests: tuple[InlineTest, ...] = ()
     life: Life = ALWAYS
+    locked: bool = False
 
     @cached_property
     def bounded(self) -> bool:
@@ -220,7 +222,8 @@ class Etiquette:
 @dataclass(frozen=True)
 class PrincipleSet:
     """One revision of a tenant's etiquette; immutable. `digest` is the hex digest of the file it came from,
-    `principles` are all that the file has, whatever their status."""
+    `principles` are all that the file has, whatever their status. `extends`: it is a tenant's own, to be laid over the one
+    in force for everybody; `over` is the name of the one that it lies over."""
 
     pack: str
     revision: str
@@ -230,6 +233,8 @@ class PrincipleSet:
     caps: tuple[Cap, ...]
     quiet_hours: tuple[QuietHours, ...]
     levers: Levers = field(default_factory=dict)
+    extends: str = ""
+    over: str = ""
     _by_slot: dict[Slot, Etiquette] = field(default_factory=dict, init=False, repr=False, compare=False)
     _calm: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
     _by_stage: dict[str, tuple[tuple[Principle, ...], Timing]] = field(
@@ -238,8 +243,9 @@ class PrincipleSet:
 
     @property
     def name(self) -> str:
-        """Revision and digest, as answers name it: `2026-11-22.1+1a2b3c4d`."""
-        return f"{self.revision}+{self.digest[:8]}"
+        """Revision and digest, as answers name it: `2026-11-22.1+1a2b3c4d`, with what it lies over behind it."""
+        own = f"{self.revision}+{self.digest[:8]}"
+        return f"{own} over {self.over}" if self.over else own
 
     def requires_in(self, stage: str) -> tuple[tuple[Principle, ...], Timing]:
         """The principles that may make something owed in a stage, and how time alone may change what they say."""

@@ -23,6 +23,12 @@ class QuietHours:
     start: time
     end: time
     text: dict[str, str]
+    locked: bool = False
+
+    def includes(self, other: QuietHours) -> bool:
+        """Whether it is quiet at each minute of the day at which it is by the other."""
+        minutes = (time(*divmod(minute, 60)) for minute in range(24 * 60))
+        return all(_quiet(self.start, self.end, at) for at in minutes if _quiet(other.start, other.end, at))
 
     def holds(self, zone: ZoneInfo, t: int) -> bool:
         """Whether it is quiet at `t` (epoch ms) in that zone."""

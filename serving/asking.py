@@ -26,6 +26,6 @@ def ask(config: ServeConfig, tenant: str, body: bytes) -> bytes:
         freshness = Freshness(log, records, clock=config.clock, now_ms=config.now_ms)
         principles = PrincipleSets(PrincipleFiles(directory.principles_path))
         for partition, state in freshness.every_state().items():
-            principles.in_force(partition, state)  # compiled before the time of the answer is counted
+            principles.prepare(partition, state)  # compiled before the time of the answer is counted
         knowledge = Knowledge(log, records, freshness, principles)
         return Decisions(knowledge, config, Metrics(), None).answer(body, tenant)

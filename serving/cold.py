@@ -17,11 +17,10 @@ from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import Act, list_obligations, parse_act, record_act
 from serving.page import add_page
-from serving.principle_sets import propose
+from serving.principle_sets import checked, propose
 from serving.reads import json
 from serving.services import Services
 from serving.timeline import parse_cursor, timeline
-from storage.principles import compile_principles
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of the page before")]
@@ -44,8 +43,8 @@ def _requires(scope: str) -> Callable[[Request], Awaitable[Identity]]:
 
 Reader = Annotated[Identity, Depends(_requires("read"))]
 Actor = Annotated[Identity, Depends(_requires("act"))]
+Admin = Annotated[Identity, Depends(_requires("admin"))]
 READ: Final = [Depends(_requires("read"))]
-ADMIN: Final = [Depends(_requires("admin"))]
 
 
 def add_routes(app: FastAPI, services: Services) -> None:
@@ -91,23 +90,25 @@ def _customers(services: Services) -> APIRouter:
 def _principles(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/principles", tags=["principles"])
 
-    @router.get("", summary="The principles in force", dependencies=READ)
-    async def principles() -> Response:
-        return json(await services.cold(reads.principles, services.log, services.principles))
+    @router.get("", summary="The principles in force")
+    async def principles(identity: Reader) -> Response:
+        return json(await services.cold(reads.principles, services.log, services.principles, identity.tenant))
 
-    @router.put("", summary="Put a principle file in force", dependencies=ADMIN)
-    async def put_principles(request: Request, force: Force = False) -> Response:
+    @router.put("", summary="Put a principle file in force")
+    async def put_principles(identity: Admin, request: Request, force: Force = False) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         now_ms = services.config.now_ms()
         files = services.principles.files
-        proposal = await services.cold(propose, body, services.log, files, now_ms, force=force)
+        tenant = identity.tenant
+        proposal = await services.cold(propose, body, services.log, files, now_ms, force=force, tenant=tenant)
         services.principles.add(proposal.principles)
         return json(reads.put_answer(proposal))
 
     @router.post("/check", summary="Every fault of a principle file", dependencies=READ)
     async def check_principles(request: Request) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
-        return json(await services.cold(reads.check_answer, compile_principles, body))
+        files = services.principles.files
+        return json(await services.cold(reads.check_answer, lambda data: checked(data, services.log, files), body))
 
     return router
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from membrane.errors import MembraneError, RecordUnreadable
+from membrane.layers import COMMON
 from membrane.ports import partition_of
 from membrane.record import Record, decode
 from membrane.view import LogConsent
 from serving.freshness import NOTHING_YET, Freshness, StreamState
-from serving.principle_sets import KIND, InForce, PrincipleSets
+from serving.principle_sets import InForce, PrincipleSets
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
@@ -56,10 +57,10 @@ class Knowledge:
             known.consents = self._log.consents(tenant, customer)
         except MembraneError:
             known.degraded.append("consents_unreadable")
-        known.in_force = self._principles.in_force(partition, known.state)
+        known.in_force = self._principles.in_force(partition, known.state, tenant)
         if known.in_force.principles is None:
             known.degraded.append("no_principles")
-        elif known.in_force.last_good or KIND in known.state.unreadable:
+        elif known.in_force.last_good or COMMON in known.state.unreadable:
             known.degraded.append("principles_last_good")
         if known.in_force.principles is None or known.in_force.last_good:
             known.due = 0  # the stream judges by others

@@ -12,13 +12,14 @@ import msgspec
 from starlette.responses import Response
 
 from membrane.errors import InvalidPrinciples, MembraneError
+from membrane.layers import COMMON, own_kind
 from membrane.principles import Principle, PrincipleSet
 from membrane.times import format_optional, format_time
 from membrane.vocabulary import LIFECYCLES, STAGES
 from models.registry import Registry
 from serving.freshness import Freshness, RevisionInForce
 from serving.metrics import Metrics
-from serving.principle_sets import KIND, PrincipleSets, Proposal
+from serving.principle_sets import PrincipleSets, Proposal
 from serving.problems import invalid_field, not_found, unavailable
 from storage.decisions import DecisionLog, LoggedDecision
 from storage.log import SignalLog
@@ -59,11 +60,13 @@ class PrincipleView(msgspec.Struct):
 
 
 class PrinciplesAnswer(msgspec.Struct):
-    """The set put in force last; `yaml` is its whole file."""
+    """The set put in force last; `yaml` is its whole file. `over`: the set for everybody that a tenant's own lies over,
+    the principles of which are among `principles`."""
 
     pack: str
     revision: str
     digest: str
+    over: str | None
     principles: list[PrincipleView]
     yaml: str
 
@@ -171,15 +174,17 @@ def _sum(names: Sequence[str], counts: Sequence[dict[str, int]]) -> dict[str, in
     return {str(name): sum(count.get(name, 0) for count in counts) for name in names}
 
 
-def principles(log: SignalLog, sets: PrincipleSets) -> PrinciplesAnswer:
-    """The set that the log's latest revision record names; Problem 404 if there is none, or it cannot be read."""
-    latest = log.revisions().get(KIND)
-    found = sets.get(latest["digest"]) if latest is not None else None
+def principles(log: SignalLog, sets: PrincipleSets, tenant: str) -> PrinciplesAnswer:
+    """The set that the log's latest revision records name for a tenant; Problem 404 if there is none, or it cannot be
+    read."""
+    latest = log.revisions()
+    common, own = latest.get(COMMON), latest.get(own_kind(tenant))
+    found = sets.of_tenant(common["digest"], own and own["digest"]) if common is not None else None
     if found is None:
         raise not_found("principle set")
     views = [_principle_view(one) for one in found.principles]
     text = sets.files.load(found.digest).decode("utf-8-sig")
-    return PrinciplesAnswer(found.pack, found.revision, found.digest, views, text)
+    return PrinciplesAnswer(found.pack, found.revision, found.digest, found.over or None, views, text)
 
 
 def _principle_view(one: Principle) -> PrincipleView:
@@ -214,7 +219,7 @@ def check_answer(compile_: Callable[[bytes], PrincipleSet], body: bytes) -> Chec
 
 def models(folder: Path, log: SignalLog) -> ModelsAnswer:
     """The bundles in a folder, and which of them the log's latest revisions name."""
-    in_force = {body["digest"] for kind, body in log.revisions().items() if kind != KIND}
+    in_force = {body["digest"] for kind, body in log.revisions().items() if kind.endswith("_model")}
     return ModelsAnswer(
         [
             ModelView(
@@ -238,7 +243,7 @@ def ready(log: SignalLog, sets: PrincipleSets) -> ReadyAnswer:
     """Problem 503, naming what is missing, unless the log can be read and its principles compile."""
     missing = []
     try:
-        latest: RevisionInForce | None = msgspec.convert(log.revisions().get(KIND), RevisionInForce | None)
+        latest: RevisionInForce | None = msgspec.convert(log.revisions().get(COMMON), RevisionInForce | None)
         if latest is None or sets.get(latest.digest) is None:
             missing.append("principles")
     except MembraneError:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Final, ParamSpec, Self, TypeVar
 
 from membrane.errors import MembraneError
+from membrane.layers import COMMON
 from serving.auth import Keys, check_host
 from serving.config import ServeConfig
 from serving.freshness import Freshness
 from serving.metrics import Metrics
-from serving.principle_sets import KIND, PrincipleSets, put_in_force
+from serving.principle_sets import PrincipleSets, put_in_force
 from serving.problems import report
 from storage.decisions import DecisionLog
 from storage.directory import DataDir
@@ -59,7 +60,7 @@ class Services:
         files = PrincipleFiles(directory.principles_path)
         put_in_force(None, log, files, config.now_ms())
         principles = PrincipleSets(files)
-        principles.get(log.revisions()[KIND]["digest"])  # compiled before the first decision
+        principles.get(log.revisions()[COMMON]["digest"])  # compiled before the first decision
         records = RecordReader(directory)
         return cls(
             config=config,
@@ -99,7 +100,7 @@ class Services:
     async def _compile(self) -> None:
         self.principles.retry()
         for partition, state in self.freshness.every_state().items():
-            await self.cold(self.principles.in_force, partition, state)
+            await self.cold(self.principles.prepare, partition, state)
 
     def close(self) -> None:
         """Stores what waits and closes all. Nobody may be asking any more."""

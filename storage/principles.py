@@ -9,14 +9,24 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import membrane
 from membrane.errors import Fault, InvalidPrinciples, StoreUnavailable, UsageError
 from storage.documents import MAX_BYTES, Document, read_document
 
 if TYPE_CHECKING:
     from membrane.principles import PrincipleSet
 
-__all__ = ["Document", "PrincipleFiles", "compile_principles", "read_document", "read_principle_file"]
+__all__ = [
+    "DEFAULT_PACK",
+    "Document",
+    "PrincipleFiles",
+    "compile_principles",
+    "read_document",
+    "read_principle_file",
+]
 
+DEFAULT_PACK: Final = Path(membrane.__file__).parent / "packs" / "default.yaml"
+"""The pack that ships."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -68,15 +78,16 @@ def read_principle_file(path: Path) -> bytes:
         raise UsageError(f"{path}: a principle file was required: {error.strerror}") from error
 
 
-def compile_principles(data: bytes, file: str = "") -> PrincipleSet:
-    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column."""
+def compile_principles(data: bytes, file: str = "", base: PrincipleSet | None = None) -> PrincipleSet:
+    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column. A file that extends
+    is checked against `base`, but not laid over it."""
     # The condition engine is slow to load: only who compiles needs it.
     from membrane.features import FEATURE_NAMES  # noqa: PLC0415 - see above
     from membrane.principle_file import read_principles  # noqa: PLC0415 - see above
 
     document = read_document(data, file)
     digest = sha256(data).hexdigest()
-    return read_principles(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES)
+    return read_principles(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES, base=base)
 
 
 def _invalid(path: Path, problem: str) -> InvalidPrinciples:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,18 @@ def test_a_test_that_fails_is_named_and_exits_1(file, capsys):
     assert main(["principles", "test", file(steady="true"), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert told == {"tests": 2, "failed": [{"principle": "quiet", "test": "principles[0].tests[1]"}], "untested": []}
+
+
+def test_a_tenants_file_is_checked_against_what_it_extends(file, tmp_path, capsys):
+    base, own = tmp_path / "base.yaml", tmp_path / "own.yaml"
+    text = Path(file()).read_text()
+    base.write_text(text.replace("effect: forbid", "effect: forbid\n    locked: true"))
+    own.write_text(text.replace("pack: ours", "pack: theirs\nextends: default").replace("forbid", "defer"))
+    assert main(["principles", "check", str(own)]) == 0
+    assert main(["principles", "check", str(own), "--base", str(base)]) == 1
+    assert "own.yaml:6:5: principles[0]: loosens 'quiet', which is locked in ours 2026-11-23.1: its effect must stay" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path, capsys):

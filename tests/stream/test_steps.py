@@ -7,6 +7,7 @@ import pytest
 
 from membrane.errors import InvalidBundle, InvalidPrinciples, StoreRefused
 from membrane.ports import RecordKind
+from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
 from membrane.record import MET, OPEN, WAIVED, decode
 from membrane.settings import TenantSettings
@@ -16,6 +17,7 @@ from stream.infer import DrivenScorer
 from stream.meta import read_meta
 from stream.steps import PartitionSteps
 from tests.fakes import MemoryLog, MemoryStore, OneLibrary
+from tests.membrane.fakes_principles import principle
 from tests.strategies import START, signal
 
 SEVERE = {"case": "A", "category": "net", "severity": 1}
@@ -211,3 +213,44 @@ def test_only_the_moment_at_which_the_end_was_seen_comes_from_the_wall_clock(ben
     block = Block(0, 2, (), at_end=True)
     bench.steps.write(bench.steps.apply(decode_block(block), START + 5))
     assert msgspec.json.decode(bench.store.body) == body | {"seen_end_ms": START + 5}
+
+
+class LayeredLibrary(OneLibrary):
+    """Under digests of d a tenant's own set, by which a call is owed for any open case."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        if not digest.startswith("d"):
+            return super().principles(digest)
+        promise = {"kind": "agent_call", "owner": "service", "due": "1h", "once_per": "case"}
+        own = principle("case.open > 0", "require", id="own", obligation=promise)
+        document = {"pack": "own", "revision": "2026-12-01.1", "extends": "default", "principles": [own]}
+        return read_principles(document, {}, digest=digest)
+
+
+def owed_by(bench: Bench, tenant: str) -> list[str]:
+    return sorted(one.principle for one in decode(bench.store.records[tenant, "c-1"]).obligations)
+
+
+def test_a_tenants_own_principles_make_something_owed_to_its_customers_alone() -> None:
+    bench = Bench()
+    bench.library = LayeredLibrary()
+    bench.start()
+    bench.log.revision("principles", "a" * 64)
+    for number, tenant in enumerate(("acme", "other")):
+        item = signal(number, "case.opened", START, {"case": "A", "category": "net", "severity": 3})
+        bench.log.signal(msgspec.structs.replace(item, tenant=tenant))
+    bench.log.revision("principles/acme", "d" * 64)
+    bench.log.tick(START + HOUR)
+    bench.go()
+    assert set(owed_by(bench, "acme")) - set(owed_by(bench, "other")) == {"own"}
+    bench.start()
+    assert bench.steps.rules_of("acme").principles.name.startswith("2026-12-01.1+dddddddd over ")
+    assert bench.steps.rules_of("other") is bench.steps.rules
+
+
+def test_a_tenants_own_set_that_cannot_be_loaded_leaves_everything_as_it_was(bench: Bench) -> None:
+    before = bench.steps.rules_of("default")
+    bench.log.revision("principles/default", "b" * 64)
+    bench.go()
+    assert bench.steps.rules_of("default") == before
+    assert read_meta(bench.store.body).unreadable == ["principles"]
