@@ -72,6 +72,7 @@ def _service_options(parser: CommandParser) -> None:
     parser.option("--clock", one_of("wall", "signals"), "what moves time", default="wall")
     parser.option("--principles", path, "principle file to put in force", metavar="FILE")
     parser.option("--models", path, "folder of model bundles to put in force", metavar="DIR")
+    parser.option("--tenants", path, "file of what each tenant sets, to put in force", metavar="FILE")
     parser.option("--keys", path, "keys file; without one only loopback is served", metavar="FILE")
     parser.option("--runner", one_of("bytewax", "plain"), "what drives the stream", default="bytewax")
     parser.option("--batch", whole(1, 100_000), "most signals in one commit", default=512, metavar="N")
@@ -160,6 +161,8 @@ def _add_stores(commands: Commands) -> None:
         _data(parser)
         if name == "rebuild":
             _progress(parser)
+        if name == "doctor":
+            parser.option("--tenants", path, "a tenants file to check", metavar="FILE")
     letters = _group(commands, "dead-letters", "Looks at signals that were set aside.")
     listing = _command(
         letters, "list", "cli.stores:list_dead_letters", "Lists the signals that were set aside, newest first.",

@@ -30,6 +30,7 @@ from storage.directory import DataDir
 from storage.log import SignalLog
 from storage.principles import PrincipleFiles, compile_principles
 from storage.record_reader import RecordReader
+from storage.tenants import read_tenant_file
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
 LAG_SIGNALS: Final = 10_000
@@ -51,11 +52,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """The stores of one directory, open for reading."""
+    """The stores of one directory, open for reading, and the tenants file to check, if there is one."""
 
     directory: DataDir
     log: SignalLog
     records: RecordReader
+    tenants: Path | None = None
 
     def pid(self, role: str) -> int | None:
         """The live pid of a role, None if it does not run."""
@@ -67,7 +69,7 @@ Check = Callable[[Patient], Iterator[Finding]]
 
 def doctor(args: argparse.Namespace) -> int:
     """Prints every finding; 4 if one is bad."""
-    findings = list(examine(args.data))
+    findings = list(examine(args.data, args.tenants))
     healthy = all(finding.state != "bad" for finding in findings)
     if args.json:
         print_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
@@ -79,13 +81,13 @@ def doctor(args: argparse.Namespace) -> int:
     return DONE if healthy else UNHEALTHY
 
 
-def examine(data: Path) -> Iterator[Finding]:
+def examine(data: Path, tenants: Path | None = None) -> Iterator[Finding]:
     """Everything there is to say; a check that fails says so and the others go on. UsageError without a directory."""
     yield from _versions()
     directory = DataDir.existing(data)
     yield Finding("directory", "ok", f"{data}, {directory.partitions} partitions")
     with closing(SignalLog(directory)) as log, closing(RecordReader(directory)) as records:
-        patient = Patient(directory, log, records)
+        patient = Patient(directory, log, records, tenants)
         for check in _CHECKS:
             try:
                 yield from check(patient)
@@ -192,6 +194,21 @@ def _compiled(patient: Patient, digest: str) -> PrincipleSet:
     return compile_principles(files.load(digest), str(files.path(digest)))
 
 
+def _tenants(patient: Patient) -> Iterator[Finding]:
+    """The tenants file must be sound; what is in force is told."""
+    latest = patient.log.revisions().get("tenants")
+    names = ", ".join(latest["tenants"]) if latest else "none sets anything of its own"
+    if patient.tenants is None:
+        yield Finding("tenants", "ok", names)
+        return
+    found = read_tenant_file(patient.tenants)
+    if latest is None or latest["digest"] != found.digest:
+        text = f"{patient.tenants} is sound, and not in force ({names})"
+        yield Finding("tenants", "note", text, f"membrane up --tenants {patient.tenants}")
+    else:
+        yield Finding("tenants", "ok", f"{patient.tenants} is in force: {names}")
+
+
 def _models(patient: Patient) -> Iterator[Finding]:
     """What the log names must be there and able to answer; without a model stages go by rules only."""
     registry = Registry(patient.directory.models_path)
@@ -227,6 +244,7 @@ _CHECKS: Final[tuple[Check, ...]] = (
     _partitions,
     _principles,
     _own_principles,
+    _tenants,
     _models,
     _dead_letters,
 )

@@ -37,6 +37,14 @@ class Rules:
     go_live: int = 0
 
 
+def rules_for(
+    principles: PrincipleSet | None, settings: TenantSettings, *, churn_is_advisory: bool, go_live: int
+) -> Rules:
+    """What a tenant's customers are judged by; `go_live` is for tenants that set none of their own."""
+    threshold = ADVISORY if churn_is_advisory else settings.churn_threshold
+    return Rules(principles, settings, threshold, settings.go_live or go_live)
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
     """What the world may want to hear: a stage change, or an obligation in its new state, at an event time."""

@@ -15,7 +15,7 @@ import msgspec
 
 from membrane.decide import Decided, decide_beside, default_verdicts
 from membrane.decisions import Answer, DecisionRequest, encode_answer, parse_request
-from membrane.engine import Rules
+from membrane.engine import rules_for
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
 from membrane.shadow import Shadow
 from membrane.view import Progress, View
@@ -63,7 +63,6 @@ class Decisions:
         self._knowledge = knowledge
         self._log = log
         self._metrics = metrics
-        self._settings = config.settings
         self._process = secrets.token_hex(8)
         self._numbers = count(1)
         self._deadline_seconds = config.deadline_seconds
@@ -96,7 +95,7 @@ class Decisions:
             request,
             self._view(request, known, now, tenant),
             principles,
-            self._settings,
+            known.settings,
             t=now,
             degraded=known.degraded,
             expired=lambda: perf_counter() - started > self._deadline_seconds,
@@ -113,16 +112,16 @@ class Decisions:
         return View(
             known.record,
             t,
-            self._rules(known),
+            rules_for(  # what the stream of the customer's partition judges by
+                known.in_force.principles,
+                known.settings,
+                churn_is_advisory=state.churn_is_advisory,
+                go_live=state.go_live,
+            ),
             known.consents,
             progress=Progress(state.fired_until, state.revised, known.due),
             who=(tenant, request.customer),
         )
-
-    def _rules(self, known: Known) -> Rules:
-        """What the stream of the customer's partition judges by."""
-        state = known.state
-        return Rules(known.in_force.principles, self._settings, state.churn_threshold, state.go_live)
 
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""

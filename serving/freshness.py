@@ -9,7 +9,7 @@ import msgspec
 
 from membrane.errors import MembraneError
 from membrane.ports import PartitionMeta
-from membrane.tracker import ADVISORY
+from membrane.settings import TenantSettings
 from serving.config import Clock
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
@@ -37,7 +37,8 @@ class StreamState(msgspec.Struct):
     fired_until: int = 0
     revised: bool = False
     go_live: int = 0
-    churn_threshold: float = ADVISORY
+    tenants: dict[str, TenantSettings] = {}
+    churn_is_advisory: bool = True
     unreadable: list[str] = []
 
 

@@ -10,6 +10,7 @@ from membrane.errors import MembraneError, RecordUnreadable
 from membrane.layers import COMMON
 from membrane.ports import partition_of
 from membrane.record import Record, decode
+from membrane.settings import TenantSettings
 from membrane.view import LogConsent
 from serving.freshness import NOTHING_YET, Freshness, StreamState
 from serving.principle_sets import InForce, PrincipleSets
@@ -23,7 +24,8 @@ VERY_STALE_SECONDS: Final = 15 * 60.0
 @dataclass(slots=True)
 class Known:
     """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
-    the consents the log holds, how fresh the stream's work is (None: it never worked) and the principles in force."""
+    the consents the log holds, how fresh the stream's work is (None: it never worked), and the principles and settings in
+    force."""
 
     record: Record | None = None
     due: int | None = 0
@@ -31,6 +33,7 @@ class Known:
     state: StreamState = NOTHING_YET
     staleness_seconds: float | None = None
     in_force: InForce = field(default_factory=lambda: InForce(None))
+    settings: TenantSettings = field(default_factory=TenantSettings)
     degraded: list[str] = field(default_factory=list)
 
 
@@ -58,6 +61,7 @@ class Knowledge:
         except MembraneError:
             known.degraded.append("consents_unreadable")
         known.in_force = self._principles.in_force(partition, known.state, tenant)
+        known.settings = known.state.tenants.get(tenant, known.settings)
         if known.in_force.principles is None:
             known.degraded.append("no_principles")
         elif known.in_force.last_good or COMMON in known.state.unreadable:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
-from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
+from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive, rules_for
 from membrane.errors import InvalidBundle, InvalidPrinciples, RecordUnreadable, StoreRefused
 from membrane.features import features
 from membrane.fold import Folded
@@ -24,7 +25,7 @@ from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Obligation, Record, decode, encode
 from membrane.settings import TenantSettings
-from membrane.tracker import ADVISORY, Score
+from membrane.tracker import Score
 from membrane.vocabulary import LIFECYCLES, STAGES
 from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
@@ -49,6 +50,7 @@ class _Revision(msgspec.Struct):
     revision: str = ""
     digest: str = ""
     go_live: int = 0
+    tenants: dict[str, TenantSettings] = {}
 
 
 class _Act(msgspec.Struct):
@@ -325,6 +327,8 @@ class PartitionSteps:
         try:
             if revision.kind == "settings":
                 revised.go_live = revision.go_live
+            elif revision.kind == "tenants":
+                revised.tenants = revision.tenants
             elif self._fits(revision.kind, revision.digest):
                 revised.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
                 revised.unreadable = [one for one in revised.unreadable if one != word]
@@ -360,13 +364,13 @@ class PartitionSteps:
         principles = self.library.principles(fit[COMMON]) if COMMON in fit else None
         own = {tenant: self.library.principles(fit[own_kind(tenant)]) for tenant in own_tenants(fit)}
         self.scorer = self.library.scorer(*map(fit.get, _MODELS))
-        threshold = ADVISORY if self.scorer.churn_is_advisory else self.settings.churn_threshold
-        meta.churn_threshold = threshold
-        self.rules = Rules(principles, self.settings, threshold, meta.go_live)
+        meta.churn_is_advisory = self.scorer.churn_is_advisory
+        judged = partial(rules_for, churn_is_advisory=meta.churn_is_advisory, go_live=meta.go_live)
+        self.rules = judged(principles, self.settings)
+        sets = {tenant: layered(principles, one) for tenant, one in own.items() if principles is not None}
         self._own_rules = {
-            tenant: replace(self.rules, principles=layered(principles, one))
-            for tenant, one in own.items()
-            if principles is not None
+            tenant: judged(sets.get(tenant, principles), meta.tenants.get(tenant, self.settings))
+            for tenant in {*sets, *meta.tenants}
         }
 
     def _fits(self, kind: str, digest: str) -> bool:

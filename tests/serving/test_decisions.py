@@ -384,3 +384,11 @@ def test_what_is_in_shadow_is_logged_beside_an_answer_that_has_nothing_of_it(api
     ]
     (shown,) = api.get("/v1/principles").json()["principles"]
     assert (shown["status"], shown["rollout"], shown["valid_from"]) == ("shadow", 100, None)
+
+
+def test_a_tenants_settings_are_those_that_the_stream_works_with(api):
+    api.write(tenants={"default": {"consent": "opt_in", "language": "es"}, "other": {"consent": "opt_out"}})
+    (verdict,) = api.decide(UPSELL).json()["verdicts"]
+    assert [(one["id"], one["text"][:10]) for one in verdict["reasons"]] == [("opt-in-missing", "El cliente")]
+    api.write(tenants={"other": {"consent": "opt_in"}})
+    assert verdicts(api.decide(UPSELL)) == {"upsell": "allow"}

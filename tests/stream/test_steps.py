@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 
@@ -254,3 +256,51 @@ def test_a_tenants_own_set_that_cannot_be_loaded_leaves_everything_as_it_was(ben
     bench.go()
     assert bench.steps.rules_of("default") == before
     assert read_meta(bench.store.body).unreadable == ["principles"]
+
+
+def settings_of(**tenants: dict[str, object]) -> bytes:
+    return json.dumps({"kind": "tenants", "revision": "r", "digest": "e" * 64, "tenants": tenants}).encode()
+
+
+def both_tell(bench: Bench, number: int, kind: str, t: int, data: dict[str, object]) -> None:
+    for tenant in ("acme", "other"):
+        bench.log.signal(msgspec.structs.replace(signal(number, kind, t, data), tenant=tenant))
+
+
+def test_a_tenant_that_is_not_live_yet_owes_nothing_and_its_settings_outlive_a_restart() -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"go_live": START + 30 * HOUR}))
+    both_tell(bench, 1, "case.opened", START, SEVERE)
+    bench.log.tick(START + HOUR)
+    bench.go()
+    assert (owed_by(bench, "acme"), owed_by(bench, "other") != []) == ([], True)
+    bench.start()
+    both_tell(bench, 2, "case.opened", START + 40 * HOUR, SEVERE | {"case": "B"})
+    bench.go()
+    assert len(owed_by(bench, "acme")) > 0
+
+
+def test_what_tenants_set_is_judged_by_from_its_place_in_the_log_on() -> None:
+    bench = Bench()
+    bench.library = LayeredLibrary()
+    bench.start()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"churn_threshold": 0.25, "billing_categories": ["net"]}))
+    bench.go()
+    assert bench.steps.rules_of("acme").settings.billing_categories == ("net",)
+    assert bench.steps.rules_of("acme").principles is bench.steps.rules.principles
+    bench.log.revision("principles/acme", "d" * 64)
+    bench.log.add(RecordKind.REVISION, settings_of(other={}))
+    bench.go()
+    assert bench.steps.rules_of("acme").settings == bench.steps.settings
+    assert bench.steps.rules_of("acme").principles.extends == "default"
+
+
+def test_settings_that_cannot_be_read_are_dropped_and_those_before_stay() -> None:
+    bench = Bench()
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"consent": "opt_in"}))
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"consent": "perhaps"}))
+    bench.go()
+    assert [lost.reason.split(":")[0] for lost in bench.steps.dropped] == ["undecodable"]
+    assert bench.steps.rules_of("acme").settings.consent == "opt_in"
