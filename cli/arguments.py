@@ -122,6 +122,7 @@ def _add_questions(commands: Commands) -> None:
         decide.option(f"--{name}", _NAMED, f"the {name}")
     decide.option("--language", one_of("en", "es"), "language of the reasons", metavar="LANG")
     decide.option("--clock", one_of("wall", "signals"), "what time it is, with --data", default="wall")
+    _add_pauses(commands)
     principles = _group(commands, "principles", "Checks and tests principle files.")
     for name, handler, text in (
         ("check", "cli.principles:check", "Shows every fault of a principle file."),
@@ -146,6 +147,34 @@ def _add_questions(commands: Commands) -> None:
     demo.switch("--once", "check every step and exit")
     demo.option("--lang", one_of("es", "en", "both"), "language of the reasons", default="both")
     demo.option("--customers", whole(1, 100_000), "how many simulated customers", default=2000, metavar="N")
+
+
+def _add_pauses(commands: Commands) -> None:
+    pause = _group(commands, "pause", "Makes a domain, a principle, or what persuades a customer wait.")
+    add = _command(
+        pause, "add", "cli.pauses:add", "Pauses a domain, a principle or what persuades a customer, until a moment.",
+        'membrane pause add --domain marketing --until 2026-12-01T08:00:00Z --by ana --why "outage" --data ./shop',
+    )  # fmt: skip
+    add.option("--domain", _NAMED, "the domain: all that goes out but help and duty is deferred")
+    add.option("--principle", _NAMED, "the principle: it counts for nobody", metavar="ID")
+    add.option("--customer", _NAMED, "the customer: neither persuaded nor asked for opinions")
+    add.option("--until", moment, "when it ends", metavar="TIME", required=True)
+    end = _command(
+        pause, "end", "cli.pauses:end", "Ends a pause before its time.",
+        'membrane pause end 1f2e3d4c5b6a7988 --by ana --why "the outage is over" --data ./shop',
+    )  # fmt: skip
+    end.add_argument("pause", metavar="PAUSE", help="its id")
+    listing = _command(
+        pause, "list", "cli.pauses:list_pauses", "Lists what is paused, by whom, why and until when.",
+        "membrane pause list --data ./shop --all",
+    )  # fmt: skip
+    listing.switch("--all", "those that have ended, too")
+    for parser in (add, end):
+        parser.option("--by", _NAMED, "who says so", metavar="WHO", required=True)
+        parser.option("--why", _NAMED, "the reason", metavar="TEXT", required=True)
+    for parser in (add, end, listing):
+        _target(parser)
+        parser.option("--clock", one_of("wall", "signals"), "what time it is, with --data", default="wall")
 
 
 def _add_stores(commands: Commands) -> None:

@@ -15,8 +15,10 @@ from membrane.deadline import OutOfTime
 from membrane.dictionary import BY_NAME, FactSource
 from membrane.expressions import CASES
 from membrane.judging import Finding
-from membrane.principles import Principle
-from membrane.times import format_duration, format_optional
+from membrane.pauses import Pause
+from membrane.principles import Principle, PrincipleSet
+from membrane.sight import Asked
+from membrane.times import format_duration, format_optional, format_time
 from membrane.unless import unless
 from membrane.until import first_changes
 from membrane.vocabulary import InteractionClass, Verdict
@@ -49,6 +51,31 @@ def choice(contest: Contest, verdicts: Iterable[d.CandidateVerdict]) -> list[str
         for one, verdict in zip(contest.asked, verdicts, strict=True)
         if one.slot is not None and one.slot.cls is InteractionClass.PERSUASION and verdict.verdict == Verdict.ALLOW
     ]
+
+
+def pauses(contest: Contest, principles: PrincipleSet) -> list[d.PausePart]:
+    """The pauses that touch a decision: they hold a candidate back, or pause a principle that is about one or makes
+    something owed."""
+    return [
+        d.PausePart(one.id, one.what, one.name, one.by, one.why, format_time(one.until))
+        for one in contest.base.pauses
+        if _touches(one, contest, principles)
+    ]
+
+
+def _touches(pause: Pause, contest: Contest, principles: PrincipleSet) -> bool:
+    if pause.what == "principle" and any(one.id == pause.name for one in principles.requires):
+        return True
+    return any(_holds_back(pause, asked) for asked in contest.asked)
+
+
+def _holds_back(pause: Pause, asked: Asked) -> bool:
+    etiquette = asked.etiquette
+    if asked.slot is None or etiquette is None:
+        return False
+    if pause.what == "principle":
+        return any(one.id == pause.name for one in (*etiquette.blocking, *etiquette.modifying))
+    return not etiquette.guaranteed and pause.holds_back(asked.slot)
 
 
 def _verdict(

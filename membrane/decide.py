@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from membrane import decisions as d
-from membrane.answering import Manner, candidate_verdicts, choice
+from membrane.answering import Manner, candidate_verdicts, choice, pauses
 from membrane.arbitration import Contender, score
 from membrane.contest import Contest
 from membrane.deadline import Deadline, OutOfTime
@@ -92,6 +94,7 @@ def decide_beside(
         state=state_part(record, view.as_of, [*degraded, "deadline"] if deadline.passed else degraded),
         revisions=d.Revisions(principles.name),
         valid_until=format_optional(valid_until),
+        pauses=(pauses(contest, principles) or UNSET) if base.pauses else UNSET,
     )
     return Decided(answer, shadows(contest, principles, verdicts))
 

@@ -59,7 +59,7 @@ class DecisionRequest(Struct, omit_defaults=True):
 
 
 class Reason(Struct):
-    """Why: `source` is principle, cap, quiet_hours, consent, arbitration, default or degraded."""
+    """Why: `source` is principle, cap, quiet_hours, consent, pause, arbitration, default or degraded."""
 
     source: str
     id: str
@@ -109,6 +109,17 @@ class CandidateVerdict(Struct):
     permit: str | None = None
     lost_to: str | None = None
     evaluated: list[Evaluated] | UnsetType = UNSET
+
+
+class PausePart(Struct):
+    """A pause that touches the decision: `what` is a domain, a principle or the customer, `name` which."""
+
+    pause: str
+    what: str
+    name: str
+    by: str
+    why: str
+    until: str
 
 
 class StagePart(Struct):
@@ -164,7 +175,8 @@ class Revisions(Struct):
 
 
 class Answer(Struct):
-    """The answer to a decision request; `decision` and `logged` are for the server to fill in."""
+    """The answer to a decision request; `decision` and `logged` are for the server to fill in. `pauses` is there when
+    one touches it."""
 
     decision: str
     customer: str
@@ -180,6 +192,7 @@ class Answer(Struct):
     revisions: Revisions
     valid_until: str | None
     logged: bool = False
+    pauses: list[PausePart] | UnsetType = UNSET
 
 
 _decoder: Final = msgspec.json.Decoder(DecisionRequest)

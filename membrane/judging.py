@@ -15,6 +15,7 @@ from membrane.decisions import Candidate
 from membrane.defaults import default_verdict
 from membrane.dictionary import FactSource, Value
 from membrane.facts import CONSENT
+from membrane.pauses import Pause
 from membrane.precedence import place, strongest
 from membrane.principles import ByStage, Etiquette, Principle
 from membrane.quiet_hours import QuietHours, local
@@ -22,6 +23,7 @@ from membrane.record import Obligation
 from membrane.scope import KINDS_OF, Slot
 from membrane.settings import TenantSettings
 from membrane.sight import Asked, ChangedFacts, Sight
+from membrane.times import format_time
 from membrane.vocabulary import InteractionClass, Lifecycle, Verdict
 from membrane.wording import TEXTS
 
@@ -45,7 +47,7 @@ class Finding(Struct, frozen=True):
     text: Mapping[str, str]
     reads: frozenset[str] = frozenset()
     shown: Mapping[str, Any] = {}
-    rule: Principle | Cap | QuietHours | None = None
+    rule: Principle | Cap | QuietHours | Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Judge:
             found += _full_caps(etiquette.caps, sight)
             if slot.direction == "outbound":
                 found += _quiet(etiquette.quiet_hours, sight)
+        if sight.pauses and not etiquette.guaranteed:
+            found += _paused(slot, sight)
         if len(found) > 1:
             found.sort(key=_strongest_first)
         return found
@@ -128,7 +132,7 @@ class Judge:
     def _matching(self, principles: ByStage, sight: Sight, facts: FactSource) -> Iterator[Principle]:
         get = facts.get
         for one in principles[str(get(STAGE))]:
-            if one.bounded and not sight.counts(one):
+            if (one.bounded or sight.paused) and not sight.counts(one):
                 continue
             holds = one.condition.compiled
             if holds is None:
@@ -182,6 +186,13 @@ def _full_caps(caps: Iterable[Cap], sight: Sight) -> Iterator[Finding]:
         if state.full:
             shown = {"contacts": state.counted, "at_most": cap.at_most, "per_hours": cap.per_ms / 3_600_000}
             yield Finding(Verdict.DEFER, "cap", cap.id, cap.text, shown=shown, rule=cap)
+
+
+def _paused(slot: Slot, sight: Sight) -> Iterator[Finding]:
+    for one in sight.pauses:
+        if one.holds_back(slot):
+            shown = {"by": one.by, "why": one.why, "until": format_time(one.until)}
+            yield Finding(Verdict.DEFER, "pause", one.id, TEXTS[f"paused-{one.what}"], shown=shown, rule=one)
 
 
 def _quiet(quiet_hours: Iterable[QuietHours], sight: Sight) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ principle, customer and what the obligation is once per, so that every process a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from membrane import signals as s
@@ -15,6 +15,7 @@ from membrane.dictionary import FactSource
 from membrane.entities import entities
 from membrane.facts import RecordFacts, SharedFacts
 from membrane.ledger import make_room, may_be_paid, obligation_id, openings, was_opened
+from membrane.pauses import Pause, paused_until
 from membrane.principles import Principle, PrincipleSet, Promise
 from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record, State
 from membrane.settings import TenantSettings
@@ -29,11 +30,17 @@ _WAIVED_WITH_PRODUCT: Final = frozenset({"rescue_offer", "service_credit"})
 
 
 def required(
-    principles: PrincipleSet, record: Record, settings: TenantSettings, *, t: int, at: int
+    principles: PrincipleSet,
+    record: Record,
+    settings: TenantSettings,
+    *,
+    t: int,
+    at: int,
+    pauses: Sequence[Pause] = (),
 ) -> list[Obligation]:
     """Opens what the principles demand of the record as it is at `t`, dated `at` (a case cannot be owed anything before
     it was opened, which a late signal about the customer may make it seem, nor anything before its principle's
-    `valid_from`); nothing is opened twice as far as the
+    `valid_from` or while that was paused); nothing is opened twice as far as the
     record knows, and what finds no room is counted in `Record.unopened`.
 
     The condition is evaluated for the whole customer first, then for each case, problem, product or survey alone.
@@ -46,11 +53,13 @@ def required(
     unopened = 0
     for rule in principles.requires_in(stage)[0]:
         promise = rule.promise
-        if promise is None or not rule.counts(who, t) or not rule.matches(facts):
+        heard = () if rule.locked else pauses
+        if promise is None or not rule.counts(who, t) or paused_until(heard, rule.id, t) or not rule.matches(facts):
             continue
         for about in _abouts(rule, promise, record, settings, t):
             begins = max(_begins(record, promise.once_per, about), rule.life.valid_from or 0)
-            owed = _obligation(rule, promise, record, about, max(at, begins))
+            begins = max(begins, at, paused_until(heard, rule.id, at))
+            owed = _obligation(rule, promise, record, about, begins)
             if not _may_open(owed, promise, record):
                 continue
             if may_be_paid(record, promise, owed.opened_at) and make_room(record, principles, t):

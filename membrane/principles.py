@@ -205,6 +205,7 @@ class Etiquette:
     manner of what is allowed; each with its timing. `reading`: what blocks, by fact read. `needs_model`: some of it
     reads a fact that only a model gives. `on_trial`: what is in shadow; of what is guaranteed, nothing that blocks."""
 
+    guaranteed: bool
     blocking: tuple[Principle, ...]
     blocking_in: ByStage
     modifying: tuple[Principle, ...]
@@ -305,6 +306,7 @@ class PrincipleSet:
         tried = [one for one in self.on_trial if one.effect is not Effect.REQUIRE and one.scope.covers(slot)]
         reads = {name for one in blocking for name in one.condition.reads}
         return Etiquette(
+            guaranteed=guaranteed,
             blocking=blocking,
             blocking_in=_by_stage(blocking),
             modifying=tuple(modifying),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from membrane.decisions import Candidate
 from membrane.dictionary import FACTS, FactSource, Value
 from membrane.facts import NOTHING, About, SharedFacts
 from membrane.life import Who
+from membrane.pauses import Pause, edges, of_principles
 from membrane.principles import Etiquette, Principle, Timing
 from membrane.quiet_hours import QuietHours
 from membrane.record import BREACHED, OPEN, Contact, Record
@@ -36,6 +37,10 @@ class View(Protocol):
     @property
     def who(self) -> Who:
         """Tenant and id, of one never seen as well."""
+
+    @property
+    def pauses(self) -> Sequence[Pause]:
+        """The tenant's pauses, and the customer's."""
 
     @property
     def as_of(self) -> int | None:
@@ -92,6 +97,8 @@ class Sight:
         self._contacts: list[Contact] = record.state.contacts if record else []
         self._contacts_lost: dict[int, int] = record.state.contacts_lost if record else {}
         self.owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
+        self.pauses = [one for one in view.pauses if one.stands(view.t)]
+        self.paused = frozenset(one.name for one in of_principles(self.pauses))
         self._record = record
         self._settings = settings
         self._shared: dict[str, Value] = known or {}
@@ -114,8 +121,9 @@ class Sight:
         return found
 
     def counts(self, principle: Principle) -> bool:
-        """Whether a principle counts for this customer at this moment."""
-        return principle.counts(self.view.who, self.t)
+        """Whether a principle counts for this customer at this moment. What is locked cannot be paused."""
+        paused = principle.id in self.paused and not principle.locked
+        return not paused and principle.counts(self.view.who, self.t)
 
     def next_change(self, timing: Timing, asked: Asked) -> int | None:
         """The earliest moment at which conditions of this timing may change, or whether they count."""
@@ -125,7 +133,9 @@ class Sight:
             changes = [self._next_change(name, facts) for name in timing.changing]
             if timing.on_position:
                 changes.append(facts.next_move(timing.matters))
-            self._timings[key] = earliest([*changes, *timing.edges, *timing.age_moments(facts)], self.t)
+            self._timings[key] = earliest(
+                [*changes, *timing.edges, *timing.age_moments(facts), *edges(self.view.pauses)], self.t
+            )
         return self._timings[key]
 
     def _next_change(self, name: str, facts: FactSource) -> int | None:

@@ -15,6 +15,7 @@ from membrane.engine import Rules, advance, next_due
 from membrane.facts import NOTHING, About, RecordFacts
 from membrane.forecast import Forecast, copied_tracker
 from membrane.life import Who
+from membrane.pauses import Pause
 from membrane.record import Record
 
 
@@ -57,6 +58,11 @@ class View:
         self._forecast = forecast
         self._log_consents = consents
         self._consents = {consent_key(channel, domain): (at, granted) for channel, domain, granted, at in consents}
+
+    @property
+    def pauses(self) -> tuple[Pause, ...]:
+        """The tenant's pauses, and the customer's."""
+        return self.rules.pauses
 
     def at(self, t: int) -> View:
         """The same customer at a later moment."""

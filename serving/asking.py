@@ -9,6 +9,7 @@ from serving.decisions import Decisions
 from serving.freshness import Freshness
 from serving.known import Knowledge
 from serving.metrics import Metrics
+from serving.pauses import Pauses
 from serving.principle_sets import PrincipleSets
 from storage.directory import DataDir
 from storage.log_reader import LogReader
@@ -27,5 +28,5 @@ def ask(config: ServeConfig, tenant: str, body: bytes) -> bytes:
         principles = PrincipleSets(PrincipleFiles(directory.principles_path))
         for partition, state in freshness.every_state().items():
             principles.prepare(partition, state)  # compiled before the time of the answer is counted
-        knowledge = Knowledge(log, records, freshness, principles)
+        knowledge = Knowledge(log, records, freshness, principles, Pauses(log, config.now_ms))
         return Decisions(knowledge, config, Metrics(), None).answer(body, tenant)

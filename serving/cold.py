@@ -15,8 +15,9 @@ from serving import reads
 from serving.auth import Identity
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
 from serving.metrics import CONTENT_TYPE
-from serving.obligations import Act, list_obligations, parse_act, record_act
+from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
 from serving.page import add_page
+from serving.pauses import begin, end, listed, parse_pause
 from serving.principle_sets import checked, propose
 from serving.reads import json
 from serving.services import Services
@@ -27,6 +28,8 @@ Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of 
 Named = Annotated[str, InPath(min_length=1, max_length=256)]
 State = Annotated[Literal["open", "met", "breached", "waived"] | None, Query()]
 Force = Annotated[bool, Query(description="go back to an older revision")]
+Said = Annotated[str, Query(min_length=1, max_length=256, pattern=PRINTABLE)]
+Everything = Annotated[bool, Query(alias="all", description="those that have ended, too")]
 Owner = Annotated[str | None, Query(max_length=64)]
 
 
@@ -49,7 +52,8 @@ READ: Final = [Depends(_requires("read"))]
 
 def add_routes(app: FastAPI, services: Services) -> None:
     """Adds every cold route."""
-    for router in (_customers(services), _principles(services), _obligations(services), _about(services)):
+    routers = (_customers, _principles, _pauses, _obligations, _about)
+    for router in (make(services) for make in routers):
         app.include_router(router)
     app.include_router(_operations(services))
     add_page(app)
@@ -109,6 +113,33 @@ def _principles(services: Services) -> APIRouter:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         files = services.principles.files
         return json(await services.cold(reads.check_answer, lambda data: checked(data, services.log, files), body))
+
+    return router
+
+
+def _pauses(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1/pauses", tags=["pauses"])
+
+    @router.get("", summary="What is paused, by whom, why and until when")
+    async def pauses(identity: Reader, everything: Everything = False) -> Response:
+        at = services.freshness.now()
+        return json(await services.cold(listed, services.log, identity.tenant, at, everything=everything))
+
+    @router.post("", status_code=201, summary="Pause a domain, a principle, or what persuades a customer")
+    async def begin_pause(identity: Admin, request: Request) -> Response:
+        asked = parse_pause(await read_body(request.scope, request.receive, cap=MAX_ACT_BYTES))
+        at, received_ms = services.freshness.now(), services.config.now_ms()
+        sets, tenant = services.principles, identity.tenant
+        found = await services.cold(begin, services.log, sets, asked, tenant, at, received_ms)
+        services.pauses.forget()
+        return json(found, 201)
+
+    @router.delete("/{pause}", summary="End a pause before its time")
+    async def end_pause(identity: Admin, pause: Named, by: Said, why: Said) -> Response:
+        at, received_ms = services.freshness.now(), services.config.now_ms()
+        found = await services.cold(end, services.log, pause, identity.tenant, (by, why), at, received_ms)
+        services.pauses.forget()
+        return json(found)
 
     return router
 

@@ -17,6 +17,7 @@ from membrane.decide import Decided, decide_beside, default_verdicts
 from membrane.decisions import Answer, DecisionRequest, encode_answer, parse_request
 from membrane.engine import rules_for
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
+from membrane.pauses import Pause
 from membrane.shadow import Shadow
 from membrane.view import Progress, View
 from membrane.vocabulary import class_of
@@ -34,7 +35,7 @@ from storage.decisions import DecisionLog
 _LOG_FULL: Final = "log_full"
 
 
-class Evidence(msgspec.Struct):
+class Evidence(msgspec.Struct, omit_defaults=True):
     """What a decision was made from, beside the record of that version: enough to make it again."""
 
     now: int
@@ -42,6 +43,7 @@ class Evidence(msgspec.Struct):
     principles: str
     consents: list[tuple[int, int, bool, int]]
     degraded: list[str]
+    pauses: list[Pause] = []
 
 
 class LoggedDecision(msgspec.Struct, omit_defaults=True):
@@ -115,6 +117,7 @@ class Decisions:
             rules_for(  # what the stream of the customer's partition judges by
                 known.in_force.principles,
                 known.settings,
+                known.pauses,
                 churn_is_advisory=state.churn_is_advisory,
                 go_live=state.go_live,
             ),
@@ -138,6 +141,7 @@ class Decisions:
             return encode_answer(answer)
         version = answer.state.version
         evidence = Evidence(now, version, answer.revisions.principles, list(known.consents), known.degraded)
+        evidence.pauses = list(known.pauses)
         encoded = encode_answer(answer)
         body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence, decided.shadow))
         try:

@@ -8,11 +8,13 @@ from typing import Final
 
 from membrane.errors import MembraneError, RecordUnreadable
 from membrane.layers import COMMON
+from membrane.pauses import Pause
 from membrane.ports import partition_of
 from membrane.record import Record, decode
 from membrane.settings import TenantSettings
 from membrane.view import LogConsent
 from serving.freshness import NOTHING_YET, Freshness, StreamState
+from serving.pauses import Pauses
 from serving.principle_sets import InForce, PrincipleSets
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
@@ -24,8 +26,8 @@ VERY_STALE_SECONDS: Final = 15 * 60.0
 @dataclass(slots=True)
 class Known:
     """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
-    the consents the log holds, how fresh the stream's work is (None: it never worked), and the principles and settings in
-    force."""
+    the consents the log holds, how fresh the stream's work is (None: it never worked), and the principles, settings and pauses
+    in force."""
 
     record: Record | None = None
     due: int | None = 0
@@ -34,14 +36,23 @@ class Known:
     staleness_seconds: float | None = None
     in_force: InForce = field(default_factory=lambda: InForce(None))
     settings: TenantSettings = field(default_factory=TenantSettings)
+    pauses: tuple[Pause, ...] = ()
     degraded: list[str] = field(default_factory=list)
 
 
 class Knowledge:
     """Gathers it: all local reads. What cannot be read of a customer is a word in `degraded`, no error."""
 
-    def __init__(self, log: LogReader, records: RecordReader, freshness: Freshness, principles: PrincipleSets) -> None:
+    def __init__(
+        self,
+        log: LogReader,
+        records: RecordReader,
+        freshness: Freshness,
+        principles: PrincipleSets,
+        pauses: Pauses,
+    ) -> None:
         self._log = log
+        self._pauses = pauses
         self._records = records
         self._freshness = freshness
         self._principles = principles
@@ -58,6 +69,7 @@ class Knowledge:
         self._read_record(known, tenant, customer)
         try:
             known.consents = self._log.consents(tenant, customer)
+            known.pauses = self._pauses.of(tenant, customer, self._freshness.now())
         except MembraneError:
             known.degraded.append("consents_unreadable")
         known.in_force = self._principles.in_force(partition, known.state, tenant)

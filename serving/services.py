@@ -15,6 +15,7 @@ from serving.auth import Keys, check_host
 from serving.config import ServeConfig
 from serving.freshness import Freshness
 from serving.metrics import Metrics
+from serving.pauses import Pauses
 from serving.principle_sets import PrincipleSets, put_in_force
 from serving.problems import report
 from storage.decisions import DecisionLog
@@ -44,6 +45,7 @@ class Services:
     decisions: DecisionLog
     principles: PrincipleSets
     freshness: Freshness
+    pauses: Pauses
     metrics: Metrics
     _threads: ThreadPoolExecutor
 
@@ -72,6 +74,7 @@ class Services:
             decisions=DecisionLog(directory.decisions_path, policy=config.decision_log),
             principles=principles,
             freshness=Freshness(log, records, clock=config.clock, now_ms=config.now_ms),
+            pauses=Pauses(log, config.now_ms),
             metrics=Metrics(),
             _threads=ThreadPoolExecutor(_COLD_THREADS, "cold"),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from membrane.pauses import Pause
 from membrane.settings import TenantSettings
 
 
@@ -21,8 +22,8 @@ class Revision(msgspec.Struct, omit_defaults=True):
 class Meta(msgspec.Struct):
     """`last_tick`: event time of the partition's last tick; `fired_until`: the same, once all of that tick is applied.
     `revised`: what customers are judged by has changed since. `revisions`: by kind. `stages`, `lifecycles`: customers
-    by tenant, then stage or lifecycle. `go_live`, `tenants`, `churn_is_advisory`: what customers are judged by beside the
-    principles. `unreadable`: kinds whose latest revision is missing
+    by tenant, then stage or lifecycle. `go_live`, `tenants`, `pauses` (of principles), `churn_is_advisory`: what customers are
+    judged by beside the principles. `unreadable`: kinds whose latest revision is missing
     (nothing behind it is applied) or cannot be used (the last good one goes on). `seen_end_ms`: when the end of the log
     was last seen."""
 
@@ -35,6 +36,7 @@ class Meta(msgspec.Struct):
     lifecycles: dict[str, dict[str, int]] = {}
     go_live: int = 0
     tenants: dict[str, TenantSettings] = {}
+    pauses: list[Pause] = []
     churn_is_advisory: bool = True
     unreadable: list[str] = []
     seen_end_ms: int = 0

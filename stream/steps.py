@@ -2,8 +2,8 @@
 
 The result depends on the log alone, not on how it is cut into blocks. Customers have nothing to do with each other, so
 a stretch of signals and ticks is applied one round at a time (each customer up to its next signal that is news, behind
-the ticks at which it was due before), and the rows of a round are scored in one model call. A revision and an act end a
-stretch.
+the ticks at which it was due before), and the rows of a round are scored in one model call. A revision, a pause and an
+act end a stretch.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from membrane.errors import InvalidBundle, InvalidPrinciples, RecordUnreadable, 
 from membrane.features import features
 from membrane.fold import Folded
 from membrane.layers import COMMON, layered, own_kind, own_tenants
+from membrane.pauses import PauseRecord
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Obligation, Record, decode, encode
@@ -292,6 +293,8 @@ class PartitionSteps:
         try:
             if record.kind is RecordKind.REVISION:
                 return self._revise(work, record.offset, msgspec.json.decode(record.body, type=_Revision))
+            if record.kind is RecordKind.PAUSE:
+                return self._pause(work, record.offset, msgspec.json.decode(record.body, type=PauseRecord))
             if record.kind is RecordKind.ACT:
                 self._act(work, record, msgspec.json.decode(record.body, type=_Act))
             else:
@@ -322,7 +325,7 @@ class PartitionSteps:
     def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
         """Switch. By other principles something may be owed already, so everybody is judged on the next tick. The
         offset itself when what the revision names is missing: there the block must end."""
-        before, revised = (self.rules, self._own_rules), _copied(work.meta)
+        revised = _copied(work.meta)
         word = _word(revision.kind)
         try:
             if revision.kind == "settings":
@@ -334,11 +337,33 @@ class PartitionSteps:
                 revised.unreadable = [one for one in revised.unreadable if one != word]
             else:  # the last good one goes on, as at every replay
                 revised.unreadable = sorted({*revised.unreadable, word})
-            self._use_revisions(revised)
+            return self._switch(work, offset, revised)
         except StoreRefused as missing:
-            self.missing = missing
-            work.meta.unreadable = sorted({*work.meta.unreadable, word})
-            return offset
+            return self._wait(work, offset, word, missing)
+
+    def _pause(self, work: _Work, offset: int, said: PauseRecord) -> int | None:
+        """A principle counts no more, or again; what else may be paused concerns decisions alone. A pause that had run
+        out by the last tick is forgotten."""
+        if said.pause.what != "principle":
+            return None
+        revised = _copied(work.meta)
+        standing = [one for one in revised.pauses if one.until > work.meta.last_tick]
+        revised.pauses = [one for one in standing if one.id != said.pause.id]
+        if said.act == "pause":
+            revised.pauses.append(said.pause)
+        try:
+            return self._switch(work, offset, revised)
+        except StoreRefused as missing:
+            return self._wait(work, offset, COMMON, missing)
+
+    def _wait(self, work: _Work, offset: int, word: str, missing: StoreRefused) -> int:
+        self.missing = missing
+        work.meta.unreadable = sorted({*work.meta.unreadable, word})
+        return offset
+
+    def _switch(self, work: _Work, offset: int, revised: Meta) -> int | None:
+        before = self.rules, self._own_rules
+        self._use_revisions(revised)
         revised.revision_offset, work.meta = offset, revised
         if (self.rules, self._own_rules) == before:
             return None
@@ -369,8 +394,12 @@ class PartitionSteps:
         self.rules = judged(principles, self.settings)
         sets = {tenant: layered(principles, one) for tenant, one in own.items() if principles is not None}
         self._own_rules = {
-            tenant: judged(sets.get(tenant, principles), meta.tenants.get(tenant, self.settings))
-            for tenant in {*sets, *meta.tenants}
+            tenant: judged(
+                sets.get(tenant, principles),
+                meta.tenants.get(tenant, self.settings),
+                [one for one in meta.pauses if one.tenant == tenant],
+            )
+            for tenant in {*sets, *meta.tenants, *(one.tenant for one in meta.pauses)}
         }
 
     def _fits(self, kind: str, digest: str) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from cli.main import main
 from membrane.decisions import Answer, parse_request
 from membrane.principle_tests import run_tests
+from membrane.settings import TenantSettings
 from membrane.signals import check
 from serving.auth import read_keys
 from storage.principles import compile_principles

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from membrane.errors import InvalidBundle, InvalidPrinciples, StoreRefused
+from membrane.pauses import Pause, PauseRecord
 from membrane.ports import RecordKind
 from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
@@ -304,3 +305,52 @@ def test_settings_that_cannot_be_read_are_dropped_and_those_before_stay() -> Non
     bench.go()
     assert [lost.reason.split(":")[0] for lost in bench.steps.dropped] == ["undecodable"]
     assert bench.steps.rules_of("acme").settings.consent == "opt_in"
+
+
+def pause_said(act: str, t: int, *, what: str = "principle", tenant: str = "default", until: int = 0) -> bytes:
+    paused = Pause("p-1", tenant, what, "promise-a-time", START, until or START + 90 * HOUR, "ana", "why")
+    return msgspec.json.encode(PauseRecord(act, t, "ana", "why", paused))
+
+
+def test_a_paused_principle_makes_nothing_owed_until_somebody_ends_the_pause() -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.PAUSE, pause_said("pause", START))
+    bench.log.signal(signal(1, "case.opened", START, SEVERE))
+    bench.log.tick(START + HOUR)
+    bench.go()
+    assert "promised_time" not in bench.owed()
+    bench.start()
+    bench.log.add(RecordKind.PAUSE, pause_said("resume", START + 2 * HOUR))
+    bench.log.tick(START + 3 * HOUR)
+    bench.go()
+    assert bench.owed()["promised_time"] == OPEN
+    assert (bench.steps.meta.pauses, bench.steps.dropped) == ([], [])
+
+
+def test_a_paused_principle_makes_something_owed_when_the_pause_runs_out() -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.PAUSE, pause_said("pause", START, until=START + 10 * HOUR))
+    bench.log.signal(signal(1, "case.opened", START, SEVERE))
+    bench.log.tick(START + HOUR)
+    bench.log.tick(START + 12 * HOUR)
+    bench.go()
+    (owed,) = [one for one in decode(bench.store.records["default", "c-1"]).obligations if one.kind == "promised_time"]
+    assert owed.opened_at == START + 10 * HOUR
+
+
+@pytest.mark.parametrize(("what", "tenant"), [("domain", "default"), ("customer", "default"), ("principle", "other")])
+def test_what_else_is_paused_changes_nothing_that_is_owed(what: str, tenant: str) -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.PAUSE, pause_said("pause", START, what=what, tenant=tenant))
+    bench.log.signal(signal(1, "case.opened", START, SEVERE))
+    bench.go()
+    assert bench.owed()["promised_time"] == OPEN
+
+
+def test_a_pause_that_cannot_be_read_is_dropped(bench: Bench) -> None:
+    bench.log.add(RecordKind.PAUSE, b'{"act": "pause"}')
+    bench.go()
+    assert [lost.reason.split(":")[0] for lost in bench.steps.dropped] == ["undecodable"]
