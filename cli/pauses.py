@@ -1,5 +1,5 @@
-"""`membrane pause`: a domain, a principle, or what persuades a customer waits until a moment; by an API or straight in a
-data directory."""
+"""`membrane pause`: a domain, a principle, or what persuades a customer waits until a moment; by an API or straight
+in a data directory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def list_pauses(args: argparse.Namespace) -> int:
 
 def line(pause: Found) -> str:
     """A pause for people."""
-    ended = f"; ended {pause['ended']['at']} by {pause['ended']['by']}: {pause['ended']['why']}" if pause["ended"] else ""
+    early = pause["ended"]
+    ended = f"; ended {early['at']} by {early['by']}: {early['why']}" if early else ""
     stretch = f"{pause['since']} to {pause['until']}"
     return f"{pause['pause']}  {pause['what']} {pause['name']}  {stretch}  by {pause['by']}: {pause['why']}{ended}"
 

@@ -194,7 +194,7 @@ def _deadlines(record: Record, rules: Rules) -> list[int]:
 
 
 def _terms_since(t: int, rules: Rules) -> list[int]:
-    """The moments after a late signal's at which principles have begun or ended to count that it may have to do with."""
+    """The moments after a late signal's at which principles that make something owed begin or end to count."""
     if rules.principles is None:
         return []
     return [edge for edge in (*rules.principles.require_edges, *edges(of_principles(rules.pauses))) if edge > t]

@@ -14,7 +14,6 @@ from membrane.principles import Effect, Principle, PrincipleSet, Promise
 from membrane.quiet_hours import QuietHours
 from membrane.scope import Scope, all_slots
 
-
 COMMON: Final = "principles"
 """The kind of the revisions of the set in force for everybody."""
 
@@ -52,9 +51,9 @@ def layered(base: PrincipleSet, own: PrincipleSet) -> PrincipleSet:
     return replace(
         own,
         guarantees=_over(kept("guarantees", own.guarantees), base.guarantees),
-        principles=_over(base.principles, kept("principles", own.principles)),
-        caps=_over(base.caps, kept("caps", own.caps)),
-        quiet_hours=_over(base.quiet_hours, kept("quiet_hours", own.quiet_hours)),
+        principles=_locked_over(base.principles, kept("principles", own.principles)),
+        caps=_locked_over(base.caps, kept("caps", own.caps)),
+        quiet_hours=_locked_over(base.quiet_hours, kept("quiet_hours", own.quiet_hours)),
         levers={**base.levers, **own.levers},
         over=base.name,
     )
@@ -72,12 +71,7 @@ def loosening(base: PrincipleSet, own: PrincipleSet) -> Iterator[tuple[str, int,
         yield part, number, f"loosens '{name}', which is locked in {base.pack} {base.revision}: {problem}"
 
 
-class _Lockable(_Part, Protocol):
-    @property
-    def locked(self) -> bool: ...
-
-
-L = TypeVar("L", bound=_Lockable)
+L = TypeVar("L", Principle, Cap, QuietHours)
 Loose = Iterator[tuple[str, int, str, str]]
 
 
@@ -97,6 +91,12 @@ def _silenced(base: PrincipleSet, own: PrincipleSet) -> Loose:
         for name, scope in scopes.items() if guarantee.id not in known else ():
             if any(guarantee.scope.covers(slot) and scope.covers(slot) for slot in all_slots()):
                 yield "guarantees", number, name, "a guarantee would keep it from what it is about"
+
+
+def _locked_over(base: Iterable[L], own: Iterable[L]) -> tuple[L, ...]:
+    """`_over`; what stands in the place of something locked is locked itself."""
+    locked = {one.id for one in base if one.locked}
+    return _over(base, [replace(one, locked=True) if one.id in locked else one for one in own])
 
 
 def _over(base: Iterable[P], own: Iterable[P]) -> tuple[P, ...]:

@@ -223,8 +223,8 @@ class Etiquette:
 @dataclass(frozen=True)
 class PrincipleSet:
     """One revision of a tenant's etiquette; immutable. `digest` is the hex digest of the file it came from,
-    `principles` are all that the file has, whatever their status. `extends`: it is a tenant's own, to be laid over the one
-    in force for everybody; `over` is the name of the one that it lies over."""
+    `principles` are all that the file has, whatever their status. `extends`: it is a tenant's own, to be laid over the
+    one in force for everybody; `over` is the name of the one that it lies over."""
 
     pack: str
     revision: str

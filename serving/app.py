@@ -37,9 +37,7 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._keys: Keys = services.keys
-        knowledge = Knowledge(
-            services.log, services.records, services.freshness, services.principles, services.pauses
-        )
+        knowledge = Knowledge(services.log, services.records, services.freshness, services.principles, services.pauses)
         self._customer: Endpoint = Customers(services.records, services.log)
         self._hot: dict[tuple[str, str], Endpoint] = {
             ("POST", "/v1/decisions"): Decisions(knowledge, services.config, services.metrics, services.decisions),

@@ -26,8 +26,8 @@ VERY_STALE_SECONDS: Final = 15 * 60.0
 @dataclass(slots=True)
 class Known:
     """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
-    the consents the log holds, how fresh the stream's work is (None: it never worked), and the principles, settings and pauses
-    in force."""
+    the consents the log holds, how fresh the stream's work is (None: it never worked), and the principles, settings
+    and pauses in force."""
 
     record: Record | None = None
     due: int | None = 0

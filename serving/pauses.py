@@ -26,7 +26,6 @@ _ENDED_FOR_MS: Final = DAY
 """So long a pause that has run out is still told to decisions: the stream may not have passed its end yet."""
 
 
-
 class PauseRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What is to be paused (exactly one), until when, who says so and why."""
 

@@ -79,8 +79,8 @@ def read_principle_file(path: Path) -> bytes:
 
 
 def compile_principles(data: bytes, file: str = "", base: PrincipleSet | None = None) -> PrincipleSet:
-    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column. A file that extends
-    is checked against `base`, but not laid over it."""
+    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column. A file that
+    extends is checked against `base`, but not laid over it."""
     # The condition engine is slow to load: only who compiles needs it.
     from membrane.features import FEATURE_NAMES  # noqa: PLC0415 - see above
     from membrane.principle_file import read_principles  # noqa: PLC0415 - see above

@@ -40,7 +40,8 @@ CREATE INDEX $log_revisions ON $log(offset) WHERE kind = 3;
 
 PAUSES: Final = """
 CREATE TABLE IF NOT EXISTS pauses(
-    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, until_ms INTEGER NOT NULL, body BLOB NOT NULL
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, until_ms INTEGER NOT NULL,
+    body BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS pauses_until ON pauses(until_ms);
 """

@@ -22,10 +22,10 @@ class Revision(msgspec.Struct, omit_defaults=True):
 class Meta(msgspec.Struct):
     """`last_tick`: event time of the partition's last tick; `fired_until`: the same, once all of that tick is applied.
     `revised`: what customers are judged by has changed since. `revisions`: by kind. `stages`, `lifecycles`: customers
-    by tenant, then stage or lifecycle. `go_live`, `tenants`, `pauses` (of principles), `churn_is_advisory`: what customers are
-    judged by beside the principles. `unreadable`: kinds whose latest revision is missing
-    (nothing behind it is applied) or cannot be used (the last good one goes on). `seen_end_ms`: when the end of the log
-    was last seen."""
+    by tenant, then stage or lifecycle. `go_live`, `tenants`, `pauses` (of principles), `churn_is_advisory`: what
+    customers are judged by beside the principles. `unreadable`: kinds whose latest revision is missing (nothing behind
+    it is applied) or cannot be used (the last good one goes on). `seen_end_ms`: when the end of the log was last
+    seen."""
 
     last_tick: int = 0
     fired_until: int = 0

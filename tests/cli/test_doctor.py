@@ -76,7 +76,8 @@ def test_a_tenants_file_is_checked_and_told_whether_it_is_in_force(directory, tm
     command = ["doctor", "--data", str(directory.path), "--tenants", str(file)]
     file.write_text("tenants: {acme: {language: es}}")
     assert main(command) == 0
-    assert f"note  tenants: {file} is sound, and not in force (none sets anything of its own)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"note  tenants: {file} is sound, and not in force (none sets anything of its own)" in told
     prepare(directory.path, Wishes(tenants=file), 2_000)
     assert main(command) == 0
     assert f"ok    tenants: {file} is in force: acme" in capsys.readouterr().out

@@ -143,6 +143,11 @@ def test_the_guarantees_of_the_base_hold_in_every_layer_and_cannot_be_redefined(
         read(own(principles=[blocking]), base=common)
 
 
+def test_what_stands_in_the_place_of_something_locked_is_locked_itself():
+    found = laid(**changed("selling", effect="forbid"), caps=[WEEKLY | {"at_most": 1}], quiet_hours=[NIGHTS])
+    assert [one.id for one in (*found.principles, *found.caps, *found.quiet_hours) if not one.locked] == ["free"]
+
+
 def test_a_name_stands_for_one_thing_in_both_files():
     assert "caps[0].id: 'selling' is one of the principles of house" in faults(caps=[WEEKLY | {"id": "selling"}])
 

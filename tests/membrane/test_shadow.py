@@ -16,7 +16,7 @@ PROBLEM = {"case.open": 1}
 
 def tried(principles, seen, *candidates, **more):
     asked = request(*(candidates or [candidate()]))
-    found = [one for one in decide_beside(asked, seen, principles, SETTINGS, t=NOON, **more).shadow]
+    found = decide_beside(asked, seen, principles, SETTINGS, t=NOON, **more).shadow
     return [(one.principle, one.candidate, one.verdict, one.would_be) for one in found]
 
 

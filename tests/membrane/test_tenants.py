@@ -47,7 +47,9 @@ def test_every_fault_is_told_with_its_place():
     assert "tenants.a.langauge: unknown field; did you mean 'language'?" in told[1]
 
 
-@pytest.mark.parametrize("text", ["tenants: []", "{}", "tenants: {a: {churn_threshold: 0}}", "tenants: {a: {consent: 1}}"])
+@pytest.mark.parametrize(
+    "text", ["tenants: []", "{}", "tenants: {a: {churn_threshold: 0}}", "tenants: {a: {consent: 1}}"]
+)
 def test_what_is_no_tenants_file_is_refused(text):
     with pytest.raises(InvalidPrinciples):
         read(text)

@@ -186,7 +186,8 @@ def test_a_newer_set_for_everybody_reaches_tenants_with_a_file_of_their_own(two_
 
 def test_a_tenants_file_that_loosens_what_is_locked_is_refused(two_tenants):
     api = two_tenants("acme")
-    locked = pack("2030-01-01.1").replace("  - id: no-selling-in-crisis\n", "  - id: no-selling-in-crisis\n    locked: true\n")
+    head = "  - id: no-selling-in-crisis\n"
+    locked = pack("2030-01-01.1").replace(head, f"{head}    locked: true\n")
     assert put(api, locked).status_code == 200
     loose = layer("2030-01-02.1", "no-selling-in-crisis", 'stage.name == "crisis"', "defer")
     answer = put(api, loose)
