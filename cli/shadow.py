@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Final
@@ -44,7 +43,7 @@ class Row:
     stage: str
     held: int = 0
     changed: int = 0
-    changes: Counter[str] = field(default_factory=Counter)
+    changes: dict[str, int] = field(default_factory=dict)
 
 
 def shadow_report(args: argparse.Namespace) -> int:
@@ -78,7 +77,8 @@ def tally(logged: Iterable[LoggedDecision]) -> tuple[int, list[Row]]:
             row.held += 1
             if shadow.changes:
                 row.changed += 1
-                row.changes[f"{shadow.verdict} -> {shadow.would_be}"] += 1
+                change = f"{shadow.verdict} -> {shadow.would_be}"
+                row.changes[change] = row.changes.get(change, 0) + 1
     return decisions, [rows[key] for key in sorted(rows)]
 
 

@@ -84,8 +84,9 @@ def _compared(part: str, base: Iterable[L], own: Iterable[L], problems: Callable
 
 def _silenced(base: PrincipleSet, own: PrincipleSet) -> Loose:
     """What is locked and blocks, and new guarantees that would reach it."""
-    blocking = [one for one in base.principles if one.effect in {Effect.FORBID, Effect.DEFER}]
-    scopes = {one.id: one.scope for one in (*blocking, *base.caps, *base.quiet_hours) if one.locked}
+    parts: list[Principle | Cap | QuietHours] = [*base.caps, *base.quiet_hours]
+    parts += [one for one in base.principles if one.effect in {Effect.FORBID, Effect.DEFER}]
+    scopes = {one.id: one.scope for one in parts if one.locked}
     known = {one.id for one in base.guarantees}
     for number, guarantee in enumerate(own.guarantees):
         for name, scope in scopes.items() if guarantee.id not in known else ():

@@ -20,8 +20,8 @@ PAUSABLE: Final = tuple(domain for domain, classes in KINDS.items() if not _NEVE
 
 class Pause(Struct, frozen=True):
     """For [since, until) in epoch ms: of a domain all that goes out but help and duty is deferred, a principle counts
-    for nobody of the tenant, a customer is neither persuaded nor asked for opinions. `by` and `why` say whose word it is
-    and what for."""
+    for nobody of the tenant, a customer is neither persuaded nor asked for opinions. `by` and `why` say whose word it
+    is and what for."""
 
     id: str
     tenant: str

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-
 Language = Literal["en", "es"]
 Consent = Literal["opt_out", "opt_in"]
 

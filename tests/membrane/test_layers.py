@@ -90,7 +90,7 @@ LOOSER = [
     ({"caps": [WEEKLY | {"kinds": ["upsell"]}]}, "its scope must not become narrower"),
     ({"quiet_hours": [NIGHTS | {"from": "22:00"}]}, "it must be quiet whenever it was"),
     ({"quiet_hours": [NIGHTS | {"channels": ["sms"]}]}, "its scope must not become narrower"),
-    ({"guarantees": [{"id": "ads", "kinds": ["upsell"], "text": TEXT}]}, "a guarantee would keep it from"),
+    ({"guarantees": [{"id": "ads", "domains": ["marketing"], "text": TEXT}]}, "a guarantee would keep it from"),
 ]
 
 

@@ -131,7 +131,9 @@ principles:
 UPSELL = {"id": "upsell", "domain": "sales", "kind": "upsell", "channel": "email"}
 
 
-def layer(revision: str = "2030-01-01.1", name: str = "no-mail", when: str = "true", effect: str = "defer") -> str:
+def layer(
+    revision: str = "2030-01-01.1", name: str = "no-mail", when: str = 'lifecycle != "closed"', effect: str = "defer"
+) -> str:
     return OWN.format(revision=revision, id=name, when=when, effect=effect)
 
 
