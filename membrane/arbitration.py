@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import prod
 
 from msgspec import Struct
 
@@ -23,8 +22,8 @@ class Contender(Struct, frozen=True):
 
 def score(propensity: float | None, value: float | None, context: float | None = None, lever: float = 1.0) -> float:
     """propensity x value x context x lever; what is not given counts as 1."""
-    given = (1.0 if one is None else one for one in (propensity, value, context))
-    return prod(given, start=lever)
+    given = (1.0 if propensity is None else propensity) * (1.0 if value is None else value)
+    return given * (1.0 if context is None else context) * lever
 
 
 def group_of(choose: str, domain: str) -> str | None:

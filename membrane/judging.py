@@ -130,9 +130,9 @@ class Judge:
         ]
 
     def _matching(self, principles: ByStage, sight: Sight, facts: FactSource) -> Iterator[Principle]:
-        get = facts.get
+        get, paused = facts.get, sight.paused
         for one in principles[str(get(STAGE))]:
-            if (one.bounded or sight.paused) and not sight.counts(one):
+            if (paused or one.bounded) and not sight.counts(one):
                 continue
             holds = one.condition.compiled
             if holds is None:

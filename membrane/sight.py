@@ -22,6 +22,7 @@ from membrane.record import BREACHED, OPEN, Contact, Record
 from membrane.scope import Slot
 from membrane.settings import TenantSettings, zone_of
 
+_NOTHING_PAUSED: Final[frozenset[str]] = frozenset()
 _LASTING: Final = frozenset(fact.name for fact in FACTS if fact.timed == "no")
 
 
@@ -97,8 +98,10 @@ class Sight:
         self._contacts: list[Contact] = record.state.contacts if record else []
         self._contacts_lost: dict[int, int] = record.state.contacts_lost if record else {}
         self.owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
-        self.pauses = [one for one in view.pauses if one.stands(view.t)]
-        self.paused = frozenset(one.name for one in of_principles(self.pauses))
+        given = view.pauses
+        self.pauses: Sequence[Pause] = [one for one in given if one.stands(view.t)] if given else ()
+        self.paused = frozenset(one.name for one in of_principles(self.pauses)) if given else _NOTHING_PAUSED
+        self._pause_edges: Sequence[int] = edges(given) if given else ()
         self._record = record
         self._settings = settings
         self._shared: dict[str, Value] = known or {}
@@ -134,7 +137,7 @@ class Sight:
             if timing.on_position:
                 changes.append(facts.next_move(timing.matters))
             self._timings[key] = earliest(
-                [*changes, *timing.edges, *timing.age_moments(facts), *edges(self.view.pauses)], self.t
+                [*changes, *timing.edges, *timing.age_moments(facts), *self._pause_edges], self.t
             )
         return self._timings[key]
 
