@@ -72,6 +72,7 @@ def _service_options(parser: CommandParser) -> None:
     parser.option("--clock", one_of("wall", "signals"), "what moves time", default="wall")
     parser.option("--principles", path, "principle file to put in force", metavar="FILE")
     parser.option("--models", path, "folder of model bundles to put in force", metavar="DIR")
+    parser.option("--tenants", path, "file of what each tenant sets, to put in force", metavar="FILE")
     parser.option("--keys", path, "keys file; without one only loopback is served", metavar="FILE")
     parser.option("--runner", one_of("bytewax", "plain"), "what drives the stream", default="bytewax")
     parser.option("--batch", whole(1, 100_000), "most signals in one commit", default=512, metavar="N")
@@ -128,6 +129,7 @@ def _add_questions(commands: Commands) -> None:
     )  # fmt: skip
     _url(follow)
     follow.option("--after", _NAMED, "go on behind the event of this id", metavar="ID")
+    _add_pauses(commands)
     principles = _group(commands, "principles", "Checks and tests principle files.")
     for name, handler, text in (
         ("check", "cli.principles:check", "Shows every fault of a principle file, and what is suspicious about it."),
@@ -140,6 +142,15 @@ def _add_questions(commands: Commands) -> None:
             parser.switch("--save", "add the customers that show what was found to the file, as tests")
             parser.switch("--read-back", "say each condition in words")
             parser.option("--language", one_of("en", "es"), "language of sentences", default="en", metavar="LANG")
+        parser.option("--base", path, "what a tenant's own file extends (else the pack that ships)", metavar="FILE")
+    report = _command(
+        principles, "shadow-report", "cli.shadow:shadow_report",
+        "Counts in the decision log what principles with `status: shadow` would have changed.",
+        "membrane principles shadow-report --data ./shop --since 2026-11-01T00:00:00Z",
+    )  # fmt: skip
+    _data(report)
+    report.option("--tenant", _NAMED, "whose decisions alone")
+    report.option("--since", moment, "only decisions for TIME and later", metavar="TIME")
     demo = _command(
         commands, "demo", "cli.demo:demo",
         "Plays the story of a shop in crisis through real processes, and 2,000 simulated customers beside it.",
@@ -148,6 +159,34 @@ def _add_questions(commands: Commands) -> None:
     demo.switch("--once", "check every step and exit")
     demo.option("--lang", one_of("es", "en", "both"), "language of the reasons", default="both")
     demo.option("--customers", whole(1, 100_000), "how many simulated customers", default=2000, metavar="N")
+
+
+def _add_pauses(commands: Commands) -> None:
+    pause = _group(commands, "pause", "Makes a domain, a principle, or what persuades a customer wait.")
+    add = _command(
+        pause, "add", "cli.pauses:add", "Pauses a domain, a principle or what persuades a customer, until a moment.",
+        'membrane pause add --domain marketing --until 2026-12-01T08:00:00Z --by ana --why "outage" --data ./shop',
+    )  # fmt: skip
+    add.option("--domain", _NAMED, "the domain: all that goes out but help and duty is deferred")
+    add.option("--principle", _NAMED, "the principle: it counts for nobody", metavar="ID")
+    add.option("--customer", _NAMED, "the customer: neither persuaded nor asked for opinions")
+    add.option("--until", moment, "when it ends", metavar="TIME", required=True)
+    end = _command(
+        pause, "end", "cli.pauses:end", "Ends a pause before its time.",
+        'membrane pause end 1f2e3d4c5b6a7988 --by ana --why "the outage is over" --data ./shop',
+    )  # fmt: skip
+    end.add_argument("pause", metavar="PAUSE", help="its id")
+    listing = _command(
+        pause, "list", "cli.pauses:list_pauses", "Lists what is paused, by whom, why and until when.",
+        "membrane pause list --data ./shop --all",
+    )  # fmt: skip
+    listing.switch("--all", "those that have ended, too")
+    for parser in (add, end):
+        parser.option("--by", _NAMED, "who says so", metavar="WHO", required=True)
+        parser.option("--why", _NAMED, "the reason", metavar="TEXT", required=True)
+    for parser in (add, end, listing):
+        _target(parser)
+        parser.option("--clock", one_of("wall", "signals"), "what time it is, with --data", default="wall")
 
 
 def _add_stores(commands: Commands) -> None:
@@ -163,6 +202,8 @@ def _add_stores(commands: Commands) -> None:
         _data(parser)
         if name == "rebuild":
             _progress(parser)
+        if name == "doctor":
+            parser.option("--tenants", path, "a tenants file to check", metavar="FILE")
     letters = _group(commands, "dead-letters", "Looks at signals that were set aside.")
     listing = _command(
         letters, "list", "cli.stores:list_dead_letters", "Lists the signals that were set aside, newest first.",

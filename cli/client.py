@@ -67,6 +67,10 @@ class ApiClient:
         """The JSON answer to a POST. UsageError for what the API refuses."""
         return self._expect_success(self.send("POST", path, body, media_type)).json()
 
+    def delete(self, path: str) -> Any:
+        """The JSON answer to a DELETE. UsageError for what the API refuses."""
+        return self._expect_success(self.send("DELETE", path)).json()
+
     def send(self, method: str, path: str, body: bytes | None = None, media_type: str = JSON) -> Reply:
         """The reply, whatever its status but 503. StoreUnavailable when there is none in good time."""
         deadline = time.monotonic() + self._patience_seconds

@@ -71,6 +71,10 @@ def lines(answer: dict[str, Any]) -> list[str]:
     shown += [
         f"owed: {owed['kind']} by {owed['owner']}, due {owed['due']} ({owed['state']})" for owed in answer["owed"]
     ]
+    shown += [
+        f"paused until {one['until']}: {one['what']} {one['name']}, by {one['by']}: {one['why']}"
+        for one in answer.get("pauses", ())
+    ]
     if answer["state"]["degraded"]:
         shown.append(f"degraded: {', '.join(answer['state']['degraded'])}")
     return shown

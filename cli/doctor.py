@@ -19,6 +19,9 @@ from cli.processes import read_pid
 from cli.services import URL_FILE
 from membrane.errors import MembraneError
 from membrane.features import fingerprint
+from membrane.layers import COMMON, loosening, own_kind, own_tenants
+from membrane.principles import PrincipleSet
+from membrane.times import format_time
 from models.registry import Registry
 from models.scorer import load_bundle
 from serving.freshness import read_state
@@ -27,6 +30,7 @@ from storage.directory import DataDir
 from storage.log import SignalLog
 from storage.principles import PrincipleFiles, compile_principles
 from storage.record_reader import RecordReader
+from storage.tenants import read_tenant_file
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
 LAG_SIGNALS: Final = 10_000
@@ -48,11 +52,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """The stores of one directory, open for reading."""
+    """The stores of one directory, open for reading, and the tenants file to check, if there is one."""
 
     directory: DataDir
     log: SignalLog
     records: RecordReader
+    tenants: Path | None = None
 
     def pid(self, role: str) -> int | None:
         """The live pid of a role, None if it does not run."""
@@ -64,7 +69,7 @@ Check = Callable[[Patient], Iterator[Finding]]
 
 def doctor(args: argparse.Namespace) -> int:
     """Prints every finding; 4 if one is bad."""
-    findings = list(examine(args.data))
+    findings = list(examine(args.data, args.tenants))
     healthy = all(finding.state != "bad" for finding in findings)
     if args.json:
         print_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
@@ -76,14 +81,14 @@ def doctor(args: argparse.Namespace) -> int:
     return DONE if healthy else UNHEALTHY
 
 
-def examine(data: Path) -> Iterator[Finding]:
+def examine(data: Path, tenants: Path | None = None) -> Iterator[Finding]:
     """Everything there is to say; a check that fails says so and the others go on. UsageError without a directory."""
     yield from _versions()
     directory = DataDir.existing(data)
     yield Finding("directory", "ok", f"{data}, {directory.partitions} partitions")
     with closing(SignalLog(directory)) as log, closing(RecordReader(directory)) as records:
-        patient = Patient(directory, log, records)
-        for check in (_disk, _processes, _api, _partitions, _principles, _models, _dead_letters):
+        patient = Patient(directory, log, records, tenants)
+        for check in _CHECKS:
             try:
                 yield from check(patient)
             except MembraneError as error:
@@ -157,15 +162,51 @@ def _partitions(patient: Patient) -> Iterator[Finding]:
 
 
 def _principles(patient: Patient) -> Iterator[Finding]:
-    latest = patient.log.revisions().get("principles")
+    latest = patient.log.revisions().get(COMMON)
     if latest is None:
         yield Finding(
             "principles", "bad", "none are in force", "start `membrane up`: it puts the default ones in force"
         )
         return
-    files = PrincipleFiles(patient.directory.principles_path)
-    found = compile_principles(files.load(latest["digest"]), str(files.path(latest["digest"])))
+    found = _compiled(patient, latest["digest"])
     yield Finding("principles", "ok", f"revision {found.revision}, {len(found.principles)} principles")
+    today = format_time(wall_ms())[:10]
+    late = [one.id for one in found.principles if "" < one.life.review_by < today]
+    if late:
+        yield Finding("principles", "note", f"past their review_by: {', '.join(late)}", "review them and move the date")
+
+
+def _own_principles(patient: Patient) -> Iterator[Finding]:
+    """What tenants have laid over the set for everybody must not loosen what is locked there by now."""
+    latest = patient.log.revisions()
+    for tenant in own_tenants(latest):
+        own = _compiled(patient, latest[own_kind(tenant)]["digest"])
+        loose = [problem for _, _, problem in loosening(_compiled(patient, latest[COMMON]["digest"]), own)]
+        about, text = f"principles of {tenant}", f"revision {own.revision} over those for everybody"
+        if loose:
+            yield Finding(about, "note", f"{text}: {'; '.join(loose)}: not heeded", "put a file in force without it")
+        else:
+            yield Finding(about, "ok", text)
+
+
+def _compiled(patient: Patient, digest: str) -> PrincipleSet:
+    files = PrincipleFiles(patient.directory.principles_path)
+    return compile_principles(files.load(digest), str(files.path(digest)))
+
+
+def _tenants(patient: Patient) -> Iterator[Finding]:
+    """The tenants file must be sound; what is in force is told."""
+    latest = patient.log.revisions().get("tenants")
+    names = ", ".join(latest["tenants"]) if latest else "none sets anything of its own"
+    if patient.tenants is None:
+        yield Finding("tenants", "ok", names)
+        return
+    found = read_tenant_file(patient.tenants)
+    if latest is None or latest["digest"] != found.digest:
+        text = f"{patient.tenants} is sound, and not in force ({names})"
+        yield Finding("tenants", "note", text, f"membrane up --tenants {patient.tenants}")
+    else:
+        yield Finding("tenants", "ok", f"{patient.tenants} is in force: {names}")
 
 
 def _models(patient: Patient) -> Iterator[Finding]:
@@ -194,3 +235,16 @@ def _dead_letters(patient: Patient) -> Iterator[Finding]:
         yield Finding("dead letters", "note", text, f"membrane dead-letters list --data {path}")
     else:
         yield Finding("dead letters", "ok", "none")
+
+
+_CHECKS: Final[tuple[Check, ...]] = (
+    _disk,
+    _processes,
+    _api,
+    _partitions,
+    _principles,
+    _own_principles,
+    _tenants,
+    _models,
+    _dead_letters,
+)

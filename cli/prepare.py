@@ -24,10 +24,12 @@ from storage.directory import DataDir
 from storage.lock import dir_lock
 from storage.log import SignalLog
 from storage.principles import PrincipleFiles, read_principle_file
+from storage.tenants import read_tenant_file
 
 SEED_BUNDLES: Final = Path(models.__file__).parent / "seed"
 _PRINCIPLES: Final = "principles"
 _SETTINGS: Final = "settings"
+_TENANTS: Final = "tenants"
 PATIENCE_SECONDS: Final = 20.0
 
 
@@ -39,6 +41,7 @@ class Wishes:
     principles: Path | None = None
     models: Path | None = None
     go_live: int | None = None
+    tenants: Path | None = None
 
 
 def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:
@@ -50,6 +53,7 @@ def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:
     with _one_at_a_time(data), closing(SignalLog(directory)) as log:
         warnings = [*_put_principles(wishes.principles, log, directory, now_ms)]
         warnings += _put_models(wishes.models, log, directory, now_ms)
+        warnings += _put_tenants(wishes.tenants, log, now_ms)
         if wishes.go_live is not None:
             _put_go_live(wishes.go_live, log, now_ms)
     return warnings
@@ -131,6 +135,21 @@ def _bundles(folder: Path) -> list[tuple[Path, Bundle]]:
     return bundles
 
 
+def _put_tenants(path: Path | None, log: SignalLog, now_ms: int) -> Iterator[str]:
+    latest = log.revisions().get(_TENANTS)
+    if path is None:
+        return
+    try:
+        found = read_tenant_file(path)
+    except InvalidPrinciples as error:
+        if latest is None:
+            raise
+        yield f"{error}\n{path} is not in force; what was set for tenants before stays"
+        return
+    if latest is None or latest["digest"] != found.digest:
+        _append(log, _TENANTS, format_time(now_ms), found.digest, now_ms, tenants=found.tenants)
+
+
 def _put_go_live(go_live: int, log: SignalLog, now_ms: int) -> None:
     latest = log.revisions().get(_SETTINGS)
     if latest is None or latest["go_live"] != go_live:
@@ -138,6 +157,6 @@ def _put_go_live(go_live: int, log: SignalLog, now_ms: int) -> None:
         _append(log, _SETTINGS, time, sha256(time.encode()).hexdigest(), now_ms, go_live=go_live)
 
 
-def _append(log: SignalLog, kind: str, revision: str, digest: str, now_ms: int, **more: int) -> None:
+def _append(log: SignalLog, kind: str, revision: str, digest: str, now_ms: int, **more: object) -> None:
     body = msgspec.json.encode({"kind": kind, "revision": revision, "digest": digest, **more})
     log.append_record(RecordKind.REVISION, body, now_ms)

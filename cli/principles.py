@@ -24,7 +24,7 @@ from membrane.record import Record
 from serving.checking import customers_of
 from storage.directory import DataDir
 from storage.inline_tests import Test, save, with_tests
-from storage.principles import compile_principles, draft_of, read_principle_file
+from storage.principles import DEFAULT_PACK, compile_principles, draft_of, read_principle_file
 from storage.record_reader import RecordReader
 
 
@@ -32,7 +32,7 @@ def check(args: argparse.Namespace) -> int:
     """Shows every fault with file, line, column and field; of a file that loads, what is suspicious about it."""
     data = read_principle_file(args.file)
     try:
-        draft = draft_of(data, str(args.file))
+        draft = _draft(args, data)
     except InvalidPrinciples as error:
         return _faulty(args, error, Report([], 0, complete=True))
     report = lint(draft, _customers(args.data))
@@ -202,6 +202,15 @@ def _complaints(file: Path, failed: list[Outcome], untested: list[str], seen: di
             yield f"{file}: {name} has no tests"
         elif unseen:
             yield f"{file}: {name} has no test in which it {' or '.join(unseen)}"
+
+
+def _draft(args: argparse.Namespace, data: bytes) -> Draft:
+    """What the file says; one that extends is checked against its base."""
+    draft = draft_of(data, str(args.file))
+    if not draft.principles.extends:
+        return draft
+    path = args.base or DEFAULT_PACK
+    return draft_of(data, str(args.file), compile_principles(read_principle_file(path), str(path)))
 
 
 def _match(matches: bool) -> str:

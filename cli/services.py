@@ -102,7 +102,13 @@ def _prepare(args: argparse.Namespace) -> None:
     """An empty directory gets what we ship; what is asked for is put in force, or a warning says why not."""
     from cli.prepare import Wishes, prepare
 
-    wishes = Wishes(partitions=args.partitions, principles=args.principles, models=args.models, go_live=args.go_live)
+    wishes = Wishes(
+        partitions=args.partitions,
+        principles=args.principles,
+        models=args.models,
+        go_live=args.go_live,
+        tenants=args.tenants,
+    )
     for warning in prepare(args.data, wishes, wall_ms()):
         complain(warning)
 

@@ -226,7 +226,8 @@ def tenant_settings() -> str:
     """The settings of a tenant with the values in force."""
     values = msgspec.structs.asdict(TenantSettings())
     values["billing_categories"] = ", ".join(values["billing_categories"])
-    return table(("setting", "value"), ((code(name), code(value)) for name, value in values.items()))
+    values["go_live"] = ""
+    return table(("setting", "unless set"), ((code(name), code(value) or "–") for name, value in values.items()))
 
 
 # ---- features and models -------------------------------------------------------------------------------------------

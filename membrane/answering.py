@@ -15,8 +15,10 @@ from membrane.deadline import OutOfTime
 from membrane.dictionary import BY_NAME, FactSource
 from membrane.expressions import CASES
 from membrane.judging import Finding
-from membrane.principles import Principle
-from membrane.times import format_duration, format_optional
+from membrane.pauses import Pause
+from membrane.principles import Principle, PrincipleSet
+from membrane.sight import Asked
+from membrane.times import format_duration, format_optional, format_time
 from membrane.unless import unless
 from membrane.until import first_changes
 from membrane.vocabulary import InteractionClass, Verdict
@@ -51,6 +53,31 @@ def choice(contest: Contest, verdicts: Iterable[d.CandidateVerdict]) -> list[str
     ]
 
 
+def pauses(contest: Contest, principles: PrincipleSet) -> list[d.PausePart]:
+    """The pauses that touch a decision: they hold a candidate back, or pause a principle that is about one or makes
+    something owed."""
+    return [
+        d.PausePart(one.id, one.what, one.name, one.by, one.why, format_time(one.until))
+        for one in contest.base.pauses
+        if _touches(one, contest, principles)
+    ]
+
+
+def _touches(pause: Pause, contest: Contest, principles: PrincipleSet) -> bool:
+    if pause.what == "principle" and any(one.id == pause.name for one in principles.requires):
+        return True
+    return any(_holds_back(pause, asked) for asked in contest.asked)
+
+
+def _holds_back(pause: Pause, asked: Asked) -> bool:
+    etiquette = asked.etiquette
+    if asked.slot is None or etiquette is None:
+        return False
+    if pause.what == "principle":
+        return any(one.id == pause.name for one in (*etiquette.blocking, *etiquette.modifying))
+    return not etiquette.guaranteed and pause.holds_back(asked.slot)
+
+
 def _verdict(
     contest: Contest, group: Group, place: int, standing: Standing, until: int | None, manner: Manner
 ) -> d.CandidateVerdict:
@@ -59,7 +86,8 @@ def _verdict(
     findings = contest.findings(place, contest.base.t)
     modifying = contest.modifying.get(place, []) if standing.verdict is Verdict.ALLOW else []
     reasons = [
-        _reason(finding, facts, manner) for finding in (*_lost(standing), *findings, *map(_of_manner, modifying))
+        _reason(finding, facts, manner)
+        for finding in (*_lost(contest, group, place, standing, manner), *findings, *map(_of_manner, modifying))
     ]
     explained = [] if manner.explain == "none" else unless(contest, group, place)
     return d.CandidateVerdict(
@@ -74,10 +102,16 @@ def _verdict(
     )
 
 
-def _lost(standing: Standing) -> list[Finding]:
+def _lost(contest: Contest, group: Group, place: int, standing: Standing, manner: Manner) -> list[Finding]:
+    """Who was chosen instead, in full also with which scores."""
     if standing.lost_to is None:
         return []
-    shown = {"lost_to": standing.lost_to}
+    shown: dict[str, Any] = {"lost_to": standing.lost_to}
+    if manner.explain == "full":
+        contenders = {contest.asked[other].candidate.id: contest.asked[other].contender for other in group}
+        chosen = contenders[standing.lost_to]
+        shown["score"] = round(contest.asked[place].contender.score, 6)
+        shown["lost_to_score"], shown["lost_to_owed"] = round(chosen.score, 6), chosen.owed
     return [Finding(Verdict.DEFER, "arbitration", "one-at-a-time", TEXTS["arbitration"], shown=shown)]
 
 
@@ -106,5 +140,7 @@ def _evaluated(contest: Contest, place: int, facts: FactSource) -> Iterator[d.Ev
     with suppress(OutOfTime):
         for rule in (*etiquette.blocking, *etiquette.modifying) if etiquette else ():
             contest.deadline.check()
+            if not contest.sight(place, contest.base.t).counts(rule):
+                continue
             holds = rule.condition.evaluate(facts)
             yield d.Evaluated(rule.id, rule.effect, holds, _facts(rule.condition.reads, facts))

@@ -20,9 +20,10 @@ class Contender(Struct, frozen=True):
         return not self.owed, -self.score, self.candidate
 
 
-def score(propensity: float | None, value: float | None) -> float:
-    """propensity x value; what is not given counts as 1."""
-    return (1.0 if propensity is None else propensity) * (1.0 if value is None else value)
+def score(propensity: float | None, value: float | None, context: float | None = None, lever: float = 1.0) -> float:
+    """propensity x value x context x lever; what is not given counts as 1."""
+    given = (1.0 if propensity is None else propensity) * (1.0 if value is None else value)
+    return given * (1.0 if context is None else context) * lever
 
 
 def group_of(choose: str, domain: str) -> str | None:

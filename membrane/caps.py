@@ -29,6 +29,7 @@ class Cap:
     at_most: int
     per_ms: int
     text: dict[str, str]
+    locked: bool = False
 
 
 class Claim(Struct, frozen=True, array_like=True):

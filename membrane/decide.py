@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from msgspec import UNSET
 
 from membrane import decisions as d
-from membrane.answering import Manner, candidate_verdicts, choice
+from membrane.answering import Manner, candidate_verdicts, choice, pauses
 from membrane.arbitration import Contender, score
 from membrane.contest import Contest
 from membrane.deadline import Deadline, OutOfTime
@@ -19,12 +22,20 @@ from membrane.principles import PrincipleSet
 from membrane.record import Record
 from membrane.scope import slot_of
 from membrane.settings import TenantSettings
+from membrane.shadow import Shadow, shadows
 from membrane.sight import Asked, Sight, View, earliest
 from membrane.times import format_optional, format_time, parse_time
 from membrane.vocabulary import CHANNEL_INDEX, OBLIGATION_KINDS, Verdict, channel_index, class_of, domain_index
 from membrane.wording import TEXTS
 
-__all__ = ["View", "decide", "default_verdicts"]
+__all__ = ["Decided", "View", "decide", "decide_beside", "default_verdicts"]
+
+
+class Decided(NamedTuple):
+    """An answer, and beside it what the principles in shadow would have said."""
+
+    answer: d.Answer
+    shadow: list[Shadow]
 
 
 def decide(
@@ -37,7 +48,21 @@ def decide(
     degraded: Sequence[str] = (),
     expired: Callable[[], bool] = lambda: False,
 ) -> d.Answer:
-    """The answer to a request at `t` (now, epoch ms).
+    """The answer to a request at `t` (now, epoch ms), as `decide_beside` gives it."""
+    return decide_beside(request, view, principles, settings, t=t, degraded=degraded, expired=expired).answer
+
+
+def decide_beside(
+    request: d.DecisionRequest,
+    view: View,
+    principles: PrincipleSet,
+    settings: TenantSettings,
+    *,
+    t: int,
+    degraded: Sequence[str] = (),
+    expired: Callable[[], bool] = lambda: False,
+) -> Decided:
+    """The answer to a request at `t` (now, epoch ms), with what is tried beside it.
 
     `view` shows the customer at its clock, or at any moment up to the one asked about. `degraded`: what the server
     knows to be amiss (`very_stale` is shown as `stale`). `expired` says whether the deadline has passed: candidates not
@@ -55,7 +80,7 @@ def decide(
     verdicts = candidate_verdicts(contest, Manner(request.language or settings.language, request.explain))
     valid_until = _valid_until(contest)
     record, general = base.view.record, base.view.facts()
-    return d.Answer(
+    answer = d.Answer(
         decision="",
         customer=request.customer,
         at=format_time(moment),
@@ -69,7 +94,9 @@ def decide(
         state=state_part(record, view.as_of, [*degraded, "deadline"] if deadline.passed else degraded),
         revisions=d.Revisions(principles.name),
         valid_until=format_optional(valid_until),
+        pauses=(pauses(contest, principles) or UNSET) if base.pauses else UNSET,
     )
+    return Decided(answer, shadows(contest, principles, verdicts))
 
 
 def default_verdicts(request: d.DecisionRequest, cause: str) -> list[tuple[str, Verdict]]:
@@ -98,7 +125,8 @@ def _asked(place: int, candidate: d.Candidate, base: Sight, principles: Principl
     slot = slot_of(candidate.domain, candidate.kind, channel, candidate.direction)
     consent = base.view.consent(channel_index(channel), domain_index(candidate.domain))
     known_at = _ended_at(candidate, base.view.record)
-    worth = score(candidate.propensity, candidate.value)
+    lever = principles.lever(candidate.domain, candidate.kind)
+    worth = score(candidate.propensity, candidate.value, candidate.context, lever)
     return Asked(
         place,
         candidate,

@@ -17,6 +17,7 @@ AHEAD_MS: Final = 31 * DAY
 """How far ahead of now a candidate may be judged."""
 
 Propensity = Annotated[float, Meta(ge=0, le=1)]
+Context = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class About(Struct, omit_defaults=True):
@@ -38,6 +39,7 @@ class Candidate(Struct, omit_defaults=True):
     direction: Literal["outbound", "inbound"] = "outbound"
     value: Number | None = None
     propensity: Propensity | None = None
+    context: Context | None = None
     topic: Text | None = None
     campaign: Text | None = None
     send_at: Time | None = None
@@ -57,7 +59,7 @@ class DecisionRequest(Struct, omit_defaults=True):
 
 
 class Reason(Struct):
-    """Why: `source` is principle, cap, quiet_hours, consent, arbitration, default or degraded."""
+    """Why: `source` is principle, cap, quiet_hours, consent, pause, arbitration, default or degraded."""
 
     source: str
     id: str
@@ -108,6 +110,17 @@ class CandidateVerdict(Struct):
     lost_to: str | None = None
     permit_until: str | UnsetType = UNSET
     evaluated: list[Evaluated] | UnsetType = UNSET
+
+
+class PausePart(Struct):
+    """A pause that touches the decision: `what` is a domain, a principle or the customer, `name` which."""
+
+    pause: str
+    what: str
+    name: str
+    by: str
+    why: str
+    until: str
 
 
 class StagePart(Struct):
@@ -163,7 +176,8 @@ class Revisions(Struct):
 
 
 class Answer(Struct):
-    """The answer to a decision request; `decision` and `logged` are for the server to fill in."""
+    """The answer to a decision request; `decision` and `logged` are for the server to fill in. `pauses` is there when
+    one touches it."""
 
     decision: str
     customer: str
@@ -179,6 +193,7 @@ class Answer(Struct):
     revisions: Revisions
     valid_until: str | None
     logged: bool = False
+    pauses: list[PausePart] | UnsetType = UNSET
 
 
 _decoder: Final = msgspec.json.Decoder(DecisionRequest)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from membrane.errors import Fault
-from membrane.times import parse_duration
+from membrane.times import DAY, parse_date, parse_duration, parse_time
 from membrane.vocabulary import FindingKind
 
 Positions = Mapping[str, tuple[int, int]]
@@ -101,6 +102,24 @@ class DocumentReader:
             self.fault(path, f"must be a duration such as 72h, 30m or 10s, came {_shown(value)}")
             return 1
         return found
+
+    def moment(self, value: Any, path: str, *, day_over: bool = False) -> int:
+        """An RFC 3339 time, or a date in UTC: its first moment, or with `day_over` the first one after it. In ms."""
+        text = value if isinstance(value, str) else ""
+        with suppress(ValueError):
+            return parse_date(text) + DAY * day_over
+        with suppress(ValueError):
+            return parse_time(text)
+        self.fault(path, f"must be a date such as 2026-12-01, or an RFC 3339 time, came {_shown(value)}")
+        return 0
+
+    def date(self, value: Any, path: str) -> str:
+        """A date."""
+        with suppress(ValueError):
+            parse_date(value if isinstance(value, str) else "")
+            return str(value)
+        self.fault(path, f"must be a date such as 2026-12-01, came {_shown(value)}")
+        return ""
 
     def count(self, value: Any, path: str, *, low: int, high: int) -> int:
         """A whole number in low..high."""

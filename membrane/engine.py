@@ -17,6 +17,7 @@ from membrane import obligations
 from membrane.due import deadlines, first_after, moments
 from membrane.facts import RecordFacts
 from membrane.fold import Folded, fold
+from membrane.pauses import Pause, edges, of_principles
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
 from membrane.settings import TenantSettings
@@ -29,12 +30,27 @@ KEPT_OVERDUE: Final = 16
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a customer is judged by: the principles in force (None: none could be loaded), the tenant's settings, the
-    churn risk from which a customer is at risk, and the time before which history causes no effect."""
+    churn risk from which a customer is at risk, the time before which history causes no effect, and the tenant's
+    pauses."""
 
     principles: PrincipleSet | None
     settings: TenantSettings = field(default_factory=TenantSettings)
     churn_threshold: float = ADVISORY
     go_live: int = 0
+    pauses: tuple[Pause, ...] = ()
+
+
+def rules_for(
+    principles: PrincipleSet | None,
+    settings: TenantSettings,
+    pauses: Iterable[Pause] = (),
+    *,
+    churn_is_advisory: bool,
+    go_live: int,
+) -> Rules:
+    """What a tenant's customers are judged by; `go_live` is for tenants that set none of their own."""
+    threshold = ADVISORY if churn_is_advisory else settings.churn_threshold
+    return Rules(principles, settings, threshold, settings.go_live or go_live, tuple(pauses))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +125,7 @@ def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
     if moved:  # what the ages of the new stage make due is news, even where the old stage began at the same time
         known = frozenset()
     _put_off(record, _deadlines(record, rules), known)
+    _put_off(record, _terms_since(signal.time, rules), frozenset())
     _require(record, _before_overdue(record), signal.time, rules, happened)
     _put_off(record, _deadlines(record, rules), known)
     return happened
@@ -167,12 +184,20 @@ def _owed_moments(record: Record, rules: Rules, t: int) -> list[int]:
             found.extend(obligations.due_moments(record, rules.principles))
         if not obligations.asks_nothing(rules.principles, record):
             found.extend(obligations.require_moments(rules.principles, RecordFacts(record, t, rules.settings)))
+            found.extend(edge for edge in edges(of_principles(rules.pauses)) if edge > t)
     return found
 
 
 def _deadlines(record: Record, rules: Rules) -> list[int]:
     ends = episode_ends(record.tracker)
     return [*deadlines(record.state), *(() if ends is None else (ends,)), *_owed_moments(record, rules, record.clock)]
+
+
+def _terms_since(t: int, rules: Rules) -> list[int]:
+    """The moments after a late signal's at which principles that make something owed begin or end to count."""
+    if rules.principles is None:
+        return []
+    return [edge for edge in (*rules.principles.require_edges, *edges(of_principles(rules.pauses))) if edge > t]
 
 
 def _put_off(record: Record, found: Iterable[int], known: frozenset[int]) -> None:
@@ -234,7 +259,7 @@ def _evaluate(record: Record, t: int, at: int, cause: Cause, rules: Rules, happe
 def _require(record: Record, t: int, at: int, rules: Rules, happened: list[Happening]) -> None:
     if rules.principles is None or at < rules.go_live:
         return
-    opened = obligations.required(rules.principles, record, rules.settings, t=t, at=at)
+    opened = obligations.required(rules.principles, record, rules.settings, t=t, at=at, pauses=rules.pauses)
     happened.extend(_told(owed, at, rules) for owed in opened)
 
 

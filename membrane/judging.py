@@ -15,6 +15,7 @@ from membrane.decisions import Candidate
 from membrane.defaults import default_verdict
 from membrane.dictionary import FactSource, Value
 from membrane.facts import CONSENT
+from membrane.pauses import Pause
 from membrane.precedence import place, strongest
 from membrane.principles import ByStage, Etiquette, Principle
 from membrane.quiet_hours import QuietHours, local
@@ -22,6 +23,7 @@ from membrane.record import Obligation
 from membrane.scope import KINDS_OF, Slot
 from membrane.settings import TenantSettings
 from membrane.sight import Asked, ChangedFacts, Sight
+from membrane.times import format_time
 from membrane.vocabulary import InteractionClass, Lifecycle, Verdict
 from membrane.wording import TEXTS
 
@@ -45,7 +47,7 @@ class Finding(Struct, frozen=True):
     text: Mapping[str, str]
     reads: frozenset[str] = frozenset()
     shown: Mapping[str, Any] = {}
-    rule: Principle | Cap | QuietHours | None = None
+    rule: Principle | Cap | QuietHours | Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,14 @@ class Judge:
         if any(one.verdict is Verdict.ALLOW for one in degraded):
             return degraded  # care fails open: what cannot be trusted blocks nothing
         # "Cannot read" is not "no data": from a record that cannot be read nothing is concluded.
-        matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking_in, facts)
+        matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking_in, sight, facts)
         found = [*self._consent(slot, facts), *matching, *degraded]
         if (etiquette.caps or etiquette.quiet_hours) and not fulfils(asked.candidate, sight.owed):
             found += _full_caps(etiquette.caps, sight)
             if slot.direction == "outbound":
                 found += _quiet(etiquette.quiet_hours, sight)
+        if sight.pauses and not etiquette.guaranteed:
+            found += _paused(slot, sight)
         if len(found) > 1:
             found.sort(key=_strongest_first)
         return found
@@ -102,24 +106,36 @@ class Judge:
             verdicts += [one.verdict for one in self._degraded(slot, etiquette, facts) if STAGE in one.reads]
         # The first that matches is the strongest: what forbids comes before what defers.
         for fact in changes.keys() & etiquette.reading.keys():
-            verdicts += [one.verdict for one in islice(self._matching(etiquette.reading[fact], facts), 1)]
+            verdicts += [one.verdict for one in islice(self._matching(etiquette.reading[fact], sight, facts), 1)]
         return strongest(verdicts)
 
     def modifying(self, asked: Asked, sight: Sight) -> list[Principle]:
         """The principles that change the manner of what is allowed."""
         if asked.etiquette is None or not asked.etiquette.modifying:
             return []
-        return list(self._matching(asked.etiquette.modifying_in, sight.facts(asked)))
+        return list(self._matching(asked.etiquette.modifying_in, sight, sight.facts(asked)))
 
-    def _blocking(self, principles: ByStage, facts: FactSource) -> list[Finding]:
+    def on_trial(self, asked: Asked, sight: Sight) -> list[Principle]:
+        """The principles in shadow that hold; none where no principle is heard."""
+        slot, etiquette = asked.slot, asked.etiquette
+        if slot is None or etiquette is None or UNREADABLE in self.causes:
+            return []
+        facts = sight.facts(asked)
+        if any(one.verdict is Verdict.ALLOW for one in self._degraded(slot, etiquette, facts)):
+            return []
+        return list(self._matching(etiquette.on_trial, sight, facts))
+
+    def _blocking(self, principles: ByStage, sight: Sight, facts: FactSource) -> list[Finding]:
         return [
             Finding(one.verdict, "principle", one.id, one.text, one.condition.reads, rule=one)
-            for one in self._matching(principles, facts)
+            for one in self._matching(principles, sight, facts)
         ]
 
-    def _matching(self, principles: ByStage, facts: FactSource) -> Iterator[Principle]:
-        get = facts.get
+    def _matching(self, principles: ByStage, sight: Sight, facts: FactSource) -> Iterator[Principle]:
+        get, paused = facts.get, sight.paused
         for one in principles[str(get(STAGE))]:
+            if (paused or one.bounded) and not sight.counts(one):
+                continue
             holds = one.condition.compiled
             if holds is None:
                 self.deadline.check()
@@ -172,6 +188,13 @@ def _full_caps(caps: Iterable[Cap], sight: Sight) -> Iterator[Finding]:
         if state.full:
             shown = {"contacts": state.counted, "at_most": cap.at_most, "per_hours": cap.per_ms / 3_600_000}
             yield Finding(Verdict.DEFER, "cap", cap.id, cap.text, shown=shown, rule=cap)
+
+
+def _paused(slot: Slot, sight: Sight) -> Iterator[Finding]:
+    for one in sight.pauses:
+        if one.holds_back(slot):
+            shown = {"by": one.by, "why": one.why, "until": format_time(one.until)}
+            yield Finding(Verdict.DEFER, "pause", one.id, TEXTS[f"paused-{one.what}"], shown=shown, rule=one)
 
 
 def _quiet(quiet_hours: Iterable[QuietHours], sight: Sight) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from typing import Final
 from membrane.caps import Cap
 from membrane.expressions import Dependence
 from membrane.judging import STAGE, Finding, verdict_of
+from membrane.pauses import Pause
 from membrane.principles import Principle, Timing
 from membrane.sight import Asked, Sight, earliest
 from membrane.vocabulary import Verdict
@@ -68,6 +69,8 @@ def _ends(finding: Finding, asked: Asked, sight: Sight) -> int | None:
         return sight.next_change(_BY_STAGE, asked) if STAGE in finding.reads else None
     if isinstance(finding.rule, Principle):
         return sight.next_change(finding.rule.timing, asked)
+    if isinstance(finding.rule, Pause):
+        return finding.rule.until
     if isinstance(finding.rule, Cap):
         return earliest([sight.cap_state(finding.rule).room_at, sight.next_due], sight.t)
     return earliest([sight.quiet_change(finding.rule), sight.next_due], sight.t)

@@ -6,7 +6,7 @@ principle, customer and what the obligation is once per, so that every process a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from membrane import signals as s
@@ -15,6 +15,7 @@ from membrane.dictionary import FactSource
 from membrane.entities import entities
 from membrane.facts import RecordFacts, SharedFacts
 from membrane.ledger import make_room, may_be_paid, obligation_id, openings, was_opened
+from membrane.pauses import Pause, paused_until
 from membrane.principles import Principle, PrincipleSet, Promise
 from membrane.record import BREACHED, MET, OPEN, WAIVED, Obligation, Record, State
 from membrane.settings import TenantSettings
@@ -29,26 +30,36 @@ _WAIVED_WITH_PRODUCT: Final = frozenset({"rescue_offer", "service_credit"})
 
 
 def required(
-    principles: PrincipleSet, record: Record, settings: TenantSettings, *, t: int, at: int
+    principles: PrincipleSet,
+    record: Record,
+    settings: TenantSettings,
+    *,
+    t: int,
+    at: int,
+    pauses: Sequence[Pause] = (),
 ) -> list[Obligation]:
     """Opens what the principles demand of the record as it is at `t`, dated `at` (a case cannot be owed anything before
-    it was opened, which a late signal about the customer may make it seem); nothing is opened twice as far as the
+    it was opened, which a late signal about the customer may make it seem, nor anything before its principle's
+    `valid_from` or while that was paused); nothing is opened twice as far as the
     record knows, and what finds no room is counted in `Record.unopened`.
 
     The condition is evaluated for the whole customer first, then for each case, problem, product or survey alone.
     """
     if asks_nothing(principles, record):
         return []
-    stage = STAGES[record.tracker.stage]
+    stage, who = STAGES[record.tracker.stage], (record.tenant, record.customer)
     facts = SharedFacts(RecordFacts(record, t, settings), {})
     opened: list[Obligation] = []
     unopened = 0
     for rule in principles.requires_in(stage)[0]:
         promise = rule.promise
-        if promise is None or not rule.matches(facts):
+        heard = () if rule.locked else pauses
+        if promise is None or not rule.counts(who, t) or paused_until(heard, rule.id, t) or not rule.matches(facts):
             continue
         for about in _abouts(rule, promise, record, settings, t):
-            owed = _obligation(rule, promise, record, about, max(at, _begins(record, promise.once_per, about)))
+            begins = max(_begins(record, promise.once_per, about), rule.life.valid_from or 0)
+            begins = max(begins, at, paused_until(heard, rule.id, at))
+            owed = _obligation(rule, promise, record, about, begins)
             if not _may_open(owed, promise, record):
                 continue
             if may_be_paid(record, promise, owed.opened_at) and make_room(record, principles, t):
@@ -99,8 +110,10 @@ def due_moments(record: Record, principles: PrincipleSet) -> Iterator[int]:
 
 def require_moments(principles: PrincipleSet, facts: FactSource) -> Iterator[int]:
     """The moments at which time may change conditions of `require` principles that may hold in the present stage: those
-    of ages, past or to come, and the next of each other fact, but of those that `membrane.due` has moments for."""
+    of ages, past or to come, and the next of each other fact, but of those that `membrane.due` has moments for; and
+    those to come at which such principles begin to count."""
     timing = principles.requires_in(str(facts.get("stage.name")))[1]
+    yield from (edge for edge in timing.edges if edge > facts.t)
     yield from timing.age_moments(facts)  # moves of the stage have moments of their own
     for name in timing.changing:
         if name not in _DUE_ANYWAY and (moment := facts.next_change(name)) is not None:
@@ -179,7 +192,7 @@ Closed = Iterator[tuple[Obligation, int]]
 
 
 def _met_by(principles: PrincipleSet | None) -> dict[str, frozenset[str]]:
-    rules = principles.requires if principles else ()
+    rules = principles.principles if principles else ()  # what is owed stays so when its principle has retired
     return {rule.id: rule.promise.met_by for rule in rules if rule.promise and rule.promise.met_by}
 
 

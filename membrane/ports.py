@@ -36,6 +36,7 @@ class RecordKind(IntEnum):
     REVISION = 3
     ACT = 4
     ERASE = 5
+    PAUSE = 6
 
 
 def partition_of(tenant: str, customer: str, partitions: int) -> int:
@@ -47,7 +48,8 @@ def partition_of(tenant: str, customer: str, partitions: int) -> int:
 class LogRecord:
     """One record of one log partition. `body` is JSON: for a SIGNAL a `membrane.signals.StoredSignal`, for a TICK
     `{"time": ms}`, for a REVISION `{"kind": "principles"|"stage_model"|"churn_model", "revision", "digest"}`, for an
-    ACT `{"act": "meet"|"waive", "tenant", "customer", "obligation", "time": ms, "by", "reason"}`."""
+    ACT `{"act": "meet"|"waive", "tenant", "customer", "obligation", "time": ms, "by", "reason"}`, for a PAUSE
+    a `membrane.pauses.PauseRecord`."""
 
     offset: int
     kind: RecordKind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 from typing import Any, Final
 
@@ -13,9 +13,13 @@ from membrane.conditions import Condition, compile_condition
 from membrane.contacts import KEPT_CONTACTS
 from membrane.document import DocumentReader, Positions
 from membrane.errors import Fault, InvalidPrinciples
+from membrane.layers import loosening
+from membrane.levers import read_lever
+from membrane.life import EVERYBODY, LIFE_FIELDS, read_life
 from membrane.principle_tests import read_tests
 from membrane.principles import (
     GUARANTEES,
+    MONEY_KINDS,
     OWNERS,
     Effect,
     Guarantee,
@@ -33,6 +37,11 @@ MAX_CAP: Final = KEPT_CONTACTS
 """A record keeps no more contacts: a greater cap could not be told from a full one."""
 MAX_ITEMS: Final = 500
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+EXTENDED: Final = "default"
+"""What a tenant's own file extends: the set that is in force for everybody."""
+NAMED: Final = ("guarantees", "principles", "caps", "quiet_hours")
+"""The parts whose items have ids."""
+_PRINCIPLE_FIELDS: Final = ("applies", "set", "obligation", "tests", "locked", *LIFE_FIELDS)
 _SCOPE_FIELDS: Final = {
     "domains": tuple(KINDS),
     "kinds": ALL_KINDS,
@@ -43,7 +52,6 @@ _SCOPE_FIELDS: Final = {
 }
 _NONE: Final = {"es": "-", "en": "-"}  # for a text that is missing, which is a fault of its own
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_ISO_DATE: Final = len("2026-12-25")
 _TIME_OF_DAY: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -58,22 +66,35 @@ class Draft:
 
 
 def read_principles(
-    document: Any, positions: Positions, *, digest: str, file: str = "", features: Iterable[str] = ()
+    document: Any,
+    positions: Positions,
+    *,
+    digest: str,
+    file: str = "",
+    features: Iterable[str] = (),
+    base: PrincipleSet | None = None,
 ) -> PrincipleSet:
     """The principle set of a parsed document. `positions` maps paths to (line, column); `features` are the names that
-    `features.<name>` may take. InvalidPrinciples lists every fault."""
-    draft = read_draft(document, positions, digest=digest, file=file, features=features)
+    `features.<name>` may take; `base` is what a document that extends must go with. InvalidPrinciples lists every
+    fault."""
+    draft = read_draft(document, positions, digest=digest, file=file, features=features, base=base)
     if draft.faults:
         raise InvalidPrinciples(draft.faults)
     return draft.principles
 
 
 def read_draft(
-    document: Any, positions: Positions, *, digest: str, file: str = "", features: Iterable[str] = ()
+    document: Any,
+    positions: Positions,
+    *,
+    digest: str,
+    file: str = "",
+    features: Iterable[str] = (),
+    base: PrincipleSet | None = None,
 ) -> Draft:
     """The same, faulty or not."""
     reader = _FileReader(positions, file, tuple(features))
-    found = reader.principle_set(document, digest)
+    found = reader.principle_set(document, digest, base)
     return Draft(found, sorted(reader.faults, key=lambda fault: (fault.line, fault.column)), positions)
 
 
@@ -87,14 +108,16 @@ class _FileReader(DocumentReader):
         self._guaranteed: list[Slot] = []
         self._holidays: dict[str, frozenset[date]] = {}
 
-    def principle_set(self, document: Any, digest: str) -> PrincipleSet:
-        optional = ("guarantees", "principles", "caps", "quiet_hours", "holidays")
+    def principle_set(self, document: Any, digest: str, base: PrincipleSet | None) -> PrincipleSet:
+        optional = ("extends", "guarantees", "principles", "caps", "quiet_hours", "holidays", "levers")
         fields = self.mapping(document, "", ("pack", "revision"), optional)
+        extends = self.choice(fields["extends"], "extends", (EXTENDED,)) if "extends" in fields else ""
+        fixed = base.guarantees if extends and base is not None else GUARANTEES
         given = tuple(self._guarantee(item, path) for path, item in self._part(fields, "guarantees"))
-        guarantees = (*GUARANTEES, *(one for one in given if one.id not in {fixed.id for fixed in GUARANTEES}))
+        guarantees = (*fixed, *(one for one in given if one.id not in {other.id for other in fixed}))
         self._holidays = self._calendars(fields.get("holidays", {}), "holidays")
         self._guaranteed = [slot for slot in all_slots() if any(one.scope.covers(slot) for one in guarantees)]
-        return PrincipleSet(
+        found = PrincipleSet(
             pack=self.text(fields.get("pack", "?"), "pack"),
             revision=self._revision(fields.get("revision", "1970-01-01.0")),
             digest=digest,
@@ -102,7 +125,22 @@ class _FileReader(DocumentReader):
             principles=tuple(self._principle(item, path) for path, item in self._part(fields, "principles")),
             caps=tuple(self._cap(item, path) for path, item in self._part(fields, "caps")),
             quiet_hours=tuple(self._quiet(item, path) for path, item in self._part(fields, "quiet_hours")),
+            levers=self._levers(fields),
+            extends=extends,
         )
+        if extends and base is not None:
+            self._check_layer(base, replace(found, guarantees=given))
+        return found
+
+    def _check_layer(self, base: PrincipleSet, own: PrincipleSet) -> None:
+        """What is laid over a set keeps its names apart from that set's, and loosens nothing that is locked there."""
+        for part, number, problem in loosening(base, own):
+            self.fault(f"{part}[{number}]", problem)
+        names = {one.id: part for part in NAMED for one in getattr(base, part)}
+        for part in NAMED:
+            for number, one in enumerate(getattr(own, part)):
+                if names.get(one.id, part) != part:
+                    self.fault(f"{part}[{number}].id", f"'{one.id}' is one of the {names[one.id]} of {base.pack}")
 
     def _part(self, fields: dict[str, Any], name: str) -> list[tuple[str, Any]]:
         items = self.items(fields.get(name, []), name)
@@ -125,13 +163,13 @@ class _FileReader(DocumentReader):
 
     def _principle(self, value: Any, path: str) -> Principle:
         required = ("id", "owner", "text", "when", "effect")
-        fields = self.mapping(value, path, required, ("applies", "set", "obligation", "tests"))
+        fields = self.mapping(value, path, required, _PRINCIPLE_FIELDS)
         effect = self._effect(fields, path)
         applies = self.mapping(fields.get("applies", {}), f"{path}.applies", (), _SCOPE_FIELDS)
         scope = self._scope(applies, f"{path}.applies")
         if effect in {Effect.FORBID, Effect.DEFER}:
             self._protect(scope, path)
-        return Principle(
+        found = Principle(
             id=self._id(fields, path),
             owner=self.choice(fields.get("owner", OWNERS[0]), f"{path}.owner", OWNERS),
             text=self.texts(fields.get("text", _NONE), f"{path}.text"),
@@ -141,7 +179,23 @@ class _FileReader(DocumentReader):
             changes=self._changes(fields.get("set", {}), f"{path}.set"),
             promise=self._promise(fields["obligation"], f"{path}.obligation") if "obligation" in fields else None,
             tests=read_tests(self, fields.get("tests", []), f"{path}.tests", self._features),
+            life=read_life(self, fields, path),
+            locked=self._locked(fields, path),
         )
+        self._check_rollout(found, f"{path}.rollout")
+        return found
+
+    def _check_rollout(self, found: Principle, path: str) -> None:
+        """What law, safety or a debt of money asks for is no trial: it counts for every customer alike."""
+        if found.life.rollout == EVERYBODY:
+            return
+        if found.owner == "legal":
+            self.fault(path, "a principle of legal counts for every customer: leave it out")
+        elif found.promise is not None:
+            if found.promise.kind in MONEY_KINDS:
+                self.fault(path, f"what costs money ('{found.promise.kind}') is owed to every customer: leave it out")
+        elif any(found.scope.covers(slot) for slot in all_slots() if slot.cls is InteractionClass.DUTY):
+            self.fault(path, "reaches legal and safety notices, which are alike for every customer: narrow its domains")
 
     def _effect(self, fields: dict[str, Any], path: str) -> Effect:
         """The effect, with what it needs beside it and nothing that belongs to another."""
@@ -170,6 +224,15 @@ class _FileReader(DocumentReader):
         self.fault(path, "must be a mapping of what to change")
         return {}
 
+    def _levers(self, fields: dict[str, Any]) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for path, item in self._part(fields, "levers"):
+            what, percent = read_lever(self, item, path)
+            if what in found:
+                self.fault(path, f"{'/'.join(filter(None, what))} has a lever in this file already")
+            found[what] = percent
+        return found
+
     def _promise(self, value: Any, path: str) -> Promise:
         optional = ("once_per", "every", "at_most", "approval", "met_by")
         fields = self.mapping(value, path, ("kind", "owner", "due"), optional)
@@ -196,18 +259,18 @@ class _FileReader(DocumentReader):
         return self.count(plain, path, low=1, high=24), self.duration(window, f"{path}.{count}")
 
     def _cap(self, value: Any, path: str) -> Cap:
-        fields = self.mapping(value, path, ("id", "at_most", "per"), ("text", *_SCOPE_FIELDS))
+        fields = self.mapping(value, path, ("id", "at_most", "per"), ("text", "locked", *_SCOPE_FIELDS))
         scope = self._scope(fields, path)
         self._protect(scope, path)
         at_most = self.count(fields.get("at_most", 1), f"{path}.at_most", low=0, high=MAX_CAP)
         per = fields.get("per", "1h")
         text = self.texts(fields["text"], f"{path}.text") if "text" in fields else cap_text(at_most, str(per))
-        return Cap(self._id(fields, path), scope, at_most, self.duration(per, f"{path}.per"), text)
+        per_ms = self.duration(per, f"{path}.per")
+        return Cap(self._id(fields, path), scope, at_most, per_ms, text, self._locked(fields, path))
 
     def _quiet(self, value: Any, path: str) -> QuietHours:
-        fields = self.mapping(
-            value, path, ("id",), ("from", "to", "all_day", "days", "holidays", "text", *_SCOPE_FIELDS)
-        )
+        when = ("from", "to", "all_day", "days", "holidays")
+        fields = self.mapping(value, path, ("id",), (*when, "text", "locked", *_SCOPE_FIELDS))
         scope = self._scope(fields, path)
         self._protect(scope, path)
         start, end = self._from_to(fields, path)
@@ -221,6 +284,7 @@ class _FileReader(DocumentReader):
             self.texts(fields["text"], f"{path}.text") if "text" in fields else plain,
             frozenset(WEEKDAYS.index(day) for day in days if day),
             self._named_holidays(fields, path),
+            self._locked(fields, path),
         )
 
     def _from_to(self, fields: dict[str, Any], path: str) -> tuple[time, time]:
@@ -248,16 +312,19 @@ class _FileReader(DocumentReader):
         """Lists of days off by name."""
         calendars = self.mapping(value, path, optional=value if isinstance(value, dict) else ())
         return {
-            str(name): frozenset(self._date(item, at) for at, item in self.items(days, f"{path}.{name}", least=1))
+            str(name): frozenset(self._day_off(item, at) for at, item in self.items(days, f"{path}.{name}", least=1))
             for name, days in calendars.items()
         }
 
-    def _date(self, value: Any, path: str) -> date:
-        try:
-            return date.fromisoformat(value if isinstance(value, str) and len(value) == _ISO_DATE else "")
-        except ValueError:
-            self.fault(path, "must be a date such as 2026-12-25")
-            return date.min
+    def _day_off(self, value: Any, path: str) -> date:
+        text = self.date(value, path)
+        return date.fromisoformat(text) if text else date.min
+
+    def _locked(self, fields: dict[str, Any], path: str) -> bool:
+        value = fields.get("locked", False)
+        if not isinstance(value, bool):
+            self.fault(f"{path}.locked", "must be true or false")
+        return value is True
 
     def _time(self, value: Any, path: str) -> time:
         match = _TIME_OF_DAY.fullmatch(value) if isinstance(value, str) else None

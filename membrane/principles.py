@@ -18,6 +18,8 @@ from membrane.conditions import Condition
 from membrane.dictionary import BY_NAME, FEATURE_PREFIX, ON_LIFECYCLE, ON_STAGE, FactSource, Position
 from membrane.expressions import CASE_AGE, AgeBound, Dependence
 from membrane.given import Given
+from membrane.levers import Levers, factor
+from membrane.life import ALWAYS, Life, Status, Who
 from membrane.quiet_hours import QuietHours
 from membrane.scope import Scope, Slot
 from membrane.vocabulary import Verdict
@@ -64,7 +66,8 @@ class InlineTest:
 
 @dataclass(frozen=True)
 class Principle:
-    """One rule. `changes` is what a `modify` sets, `promise` what a `require` makes owed."""
+    """One rule. `changes` is what a `modify` sets, `promise` what a `require` makes owed, `life` says when it counts.
+    `locked`: a tenant's own file may not loosen it."""
 
     id: str
     owner: str
@@ -75,6 +78,17 @@ class Principle:
     changes: dict[str, Any] = field(default_factory=dict)
     promise: Promise | None = None
     tests: tuple[InlineTest, ...] = ()
+    life: Life = ALWAYS
+    locked: bool = False
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether there are moments or customers for which it does not count."""
+        return self.life.bounded
+
+    def counts(self, who: Who, t: int) -> bool:
+        """Whether it counts for a customer at `t`."""
+        return not self.bounded or self.life.counts(self.id, who, t)
 
     @cached_property
     def timing(self) -> Timing:
@@ -141,11 +155,12 @@ GUARANTEES: Final = (
 class Timing:
     """How time alone may change some conditions: facts that name their own next change (`on_position`: through a move
     of stage or lifecycle), ages against literals. A feature that is an age is among the former only where it is not
-    just compared with literals."""
+    just compared with literals. `edges`: the moments at which some of the principles begin or end to count."""
 
     changing: tuple[str, ...]
     on_position: tuple[Dependence, ...]
     ages: tuple[AgeBound, ...]
+    edges: tuple[int, ...] = ()
 
     def matters(self, before: Position, after: Position) -> bool:
         """Whether a move of stage or lifecycle may change one of the conditions."""
@@ -165,11 +180,13 @@ class Timing:
 
 def timing_of(principles: Iterable[Principle]) -> Timing:
     """The timing of the conditions of some principles, each thing once."""
-    conditions = [one.condition for one in principles]
+    given = tuple(principles)
+    conditions = [one.condition for one in given]
     reads = {name for condition in conditions for name in condition.changing} - ON_STAGE - ON_LIFECYCLE
     positions = {one.position: None for one in conditions if one.position.on_stage or one.position.on_lifecycle}
     ages = {bound: None for condition in conditions for bound in condition.ages}
-    return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(positions), tuple(ages))
+    edges = {edge for one in given for edge in one.life.edges}
+    return Timing(tuple(sorted(filter(_changes_by_itself, reads))), tuple(positions), tuple(ages), tuple(sorted(edges)))
 
 
 ByStage = dict[str, tuple[Principle, ...]]
@@ -186,8 +203,9 @@ def _by_stage(principles: Iterable[Principle]) -> ByStage:
 class Etiquette:
     """What applies to the candidates of one slot: `blocking` forbids (first) and defers, `modifying` changes the
     manner of what is allowed; each with its timing. `reading`: what blocks, by fact read. `needs_model`: some of it
-    reads a fact that only a model gives."""
+    reads a fact that only a model gives. `on_trial`: what is in shadow; of what is guaranteed, nothing that blocks."""
 
+    guaranteed: bool
     blocking: tuple[Principle, ...]
     blocking_in: ByStage
     modifying: tuple[Principle, ...]
@@ -199,11 +217,14 @@ class Etiquette:
     modifying_timing: Timing
     reading: dict[str, ByStage]
     needs_model: bool
+    on_trial: ByStage
 
 
 @dataclass(frozen=True)
 class PrincipleSet:
-    """One revision of a tenant's etiquette; immutable. `digest` is the hex digest of the file it came from."""
+    """One revision of a tenant's etiquette; immutable. `digest` is the hex digest of the file it came from,
+    `principles` are all that the file has, whatever their status. `extends`: it is a tenant's own, to be laid over the
+    one in force for everybody; `over` is the name of the one that it lies over."""
 
     pack: str
     revision: str
@@ -212,6 +233,9 @@ class PrincipleSet:
     principles: tuple[Principle, ...]
     caps: tuple[Cap, ...]
     quiet_hours: tuple[QuietHours, ...]
+    levers: Levers = field(default_factory=dict)
+    extends: str = ""
+    over: str = ""
     _by_slot: dict[Slot, Etiquette] = field(default_factory=dict, init=False, repr=False, compare=False)
     _calm: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
     _by_stage: dict[str, tuple[tuple[Principle, ...], Timing]] = field(
@@ -220,8 +244,9 @@ class PrincipleSet:
 
     @property
     def name(self) -> str:
-        """Revision and digest, as answers name it: `2026-11-22.1+1a2b3c4d`."""
-        return f"{self.revision}+{self.digest[:8]}"
+        """Revision and digest, as answers name it: `2026-11-22.1+1a2b3c4d`, with what it lies over behind it."""
+        own = f"{self.revision}+{self.digest[:8]}"
+        return f"{own} over {self.over}" if self.over else own
 
     def requires_in(self, stage: str) -> tuple[tuple[Principle, ...], Timing]:
         """The principles that may make something owed in a stage, and how time alone may change what they say."""
@@ -241,10 +266,28 @@ class PrincipleSet:
             self._calm[stage] = found
         return found
 
+    def having(self, status: Status) -> tuple[Principle, ...]:
+        """The principles of a status, in the order of the file."""
+        return tuple(one for one in self.principles if one.life.status is status)
+
     @cached_property
     def requires(self) -> tuple[Principle, ...]:
         """The principles that make something owed."""
-        return tuple(one for one in self.principles if one.effect is Effect.REQUIRE)
+        return tuple(one for one in self.having(Status.LIVE) if one.effect is Effect.REQUIRE)
+
+    @cached_property
+    def require_edges(self) -> tuple[int, ...]:
+        """The moments at which some of these begin or end to count."""
+        return timing_of(self.requires).edges
+
+    @cached_property
+    def on_trial(self) -> tuple[Principle, ...]:
+        """The principles in shadow."""
+        return self.having(Status.SHADOW)
+
+    def lever(self, domain: str, kind: str) -> float:
+        """What the score of a candidate is multiplied by."""
+        return factor(self.levers, domain, kind)
 
     def etiquette(self, slot: Slot) -> Etiquette:
         """What applies to a slot. Kept once found: there are only as many as the vocabulary has."""
@@ -254,14 +297,16 @@ class PrincipleSet:
         return found
 
     def _etiquette(self, slot: Slot) -> Etiquette:
-        covering = [one for one in self.principles if one.scope.covers(slot)]
+        covering = [one for one in self.having(Status.LIVE) if one.scope.covers(slot)]
         guaranteed = any(one.scope.covers(slot) for one in self.guarantees)
         forbidding = [one for one in covering if one.effect is Effect.FORBID]
         deferring = [one for one in covering if one.effect is Effect.DEFER]
         blocking = () if guaranteed else (*forbidding, *deferring)
         modifying = [one for one in covering if one.effect is Effect.MODIFY]
+        tried = [one for one in self.on_trial if one.effect is not Effect.REQUIRE and one.scope.covers(slot)]
         reads = {name for one in blocking for name in one.condition.reads}
         return Etiquette(
+            guaranteed=guaranteed,
             blocking=blocking,
             blocking_in=_by_stage(blocking),
             modifying=tuple(modifying),
@@ -273,6 +318,7 @@ class PrincipleSet:
             modifying_timing=timing_of(modifying),
             reading={name: _by_stage(one for one in blocking if name in one.condition.reads) for name in reads},
             needs_model=not MODEL_FACTS.isdisjoint(reads),
+            on_trial=_by_stage(one for one in tried if not guaranteed or one.effect is Effect.MODIFY),
         )
 
 

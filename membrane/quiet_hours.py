@@ -29,6 +29,20 @@ class QuietHours:
     text: dict[str, str] = field(hash=False)
     days: frozenset[int] = frozenset()
     holidays: frozenset[date] = frozenset()
+    locked: bool = False
+
+    def includes(self, other: QuietHours) -> bool:
+        """Whether it is quiet whenever it is by the other, as far as days and times of the day tell."""
+        minutes = [time(*divmod(minute, 60)) for minute in range(24 * 60)]
+        if not (self.days or self.holidays):
+            return all(self._is_quiet_daily(at) for at in minutes if other._is_quiet_daily(at))
+        some_days = bool(other.days or other.holidays)
+        begun = all(self._begun(at) for at in minutes if other._begun(at))
+        lasts = all(self._lasts(at) for at in minutes if other._lasts(at))
+        return some_days and other.days <= self.days and other.holidays <= self.holidays and begun and lasts
+
+    def _is_quiet_daily(self, now: time) -> bool:
+        return self._begun(now) or self._lasts(now)
 
     def holds(self, zone: ZoneInfo, t: int) -> bool:
         """Whether it is quiet at `t` (epoch ms) in that zone."""

@@ -7,17 +7,22 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+Language = Literal["en", "es"]
+Consent = Literal["opt_out", "opt_in"]
+
 
 class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One tenant's settings. `consent`: whether a known customer may be addressed unless they said no (`opt_out`) or
     only if they said yes (`opt_in`). ValueError for a time zone that does not exist."""
 
     timezone: str = "UTC"
-    language: Literal["en", "es"] = "en"
-    consent: Literal["opt_out", "opt_in"] = "opt_out"
+    language: Language = "en"
+    consent: Consent = "opt_out"
     billing_categories: tuple[str, ...] = ("billing", "invoice", "payment")
     churn_threshold: float = 0.5
     """Calibrated probability of churn from which a customer counts as at risk."""
+    go_live: int = 0
+    """Signals before it (epoch ms) build state but cause nothing; 0: as for everybody."""
 
     def __post_init__(self) -> None:
         if zone_of(self.timezone) is None:

@@ -14,12 +14,15 @@ from membrane.caps import Cap, CapState, Claim, cap_state
 from membrane.decisions import Candidate
 from membrane.dictionary import FACTS, FactSource, Value
 from membrane.facts import NOTHING, About, SharedFacts
-from membrane.principles import Etiquette, Timing
+from membrane.life import Who
+from membrane.pauses import Pause, edges, of_principles
+from membrane.principles import Etiquette, Principle, Timing
 from membrane.quiet_hours import QuietHours
 from membrane.record import BREACHED, OPEN, Contact, Record
 from membrane.scope import Slot
 from membrane.settings import TenantSettings, zone_of
 
+_NOTHING_PAUSED: Final[frozenset[str]] = frozenset()
 _LASTING: Final = frozenset(fact.name for fact in FACTS if fact.timed == "no")
 
 
@@ -35,6 +38,14 @@ class View(Protocol):
     @property
     def claims(self) -> Sequence[Claim]:
         """The slots of contact caps that are held for this customer."""
+
+    @property
+    def who(self) -> Who:
+        """Tenant and id, of one never seen as well."""
+
+    @property
+    def pauses(self) -> Sequence[Pause]:
+        """The tenant's pauses, and the customer's."""
 
     @property
     def as_of(self) -> int | None:
@@ -100,6 +111,10 @@ class Sight:
         alive = self.t if asked_at is None else asked_at
         self._claims = [one for one in view.claims if alive < one.until] if view.claims else ()
         self.owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
+        given = view.pauses
+        self.pauses: Sequence[Pause] = [one for one in given if one.stands(view.t)] if given else ()
+        self.paused = frozenset(one.name for one in of_principles(self.pauses)) if given else _NOTHING_PAUSED
+        self._pause_edges: Sequence[int] = edges(given) if given else ()
         self._record = record
         self._settings = settings
         self._shared: dict[str, Value] = known or {}
@@ -121,15 +136,22 @@ class Sight:
             found = self._facts[asked.place] = SharedFacts(self.view.facts(asked.about), self._shared)
         return found
 
+    def counts(self, principle: Principle) -> bool:
+        """Whether a principle counts for this customer at this moment. What is locked cannot be paused."""
+        paused = principle.id in self.paused and not principle.locked
+        return not paused and principle.counts(self.view.who, self.t)
+
     def next_change(self, timing: Timing, asked: Asked) -> int | None:
-        """The earliest moment at which conditions of this timing may change."""
+        """The earliest moment at which conditions of this timing may change, or whether they count."""
         key = (timing, asked.place)
         if key not in self._timings:
             facts = self.facts(asked)
             changes = [self._next_change(name, facts) for name in timing.changing]
             if timing.on_position:
                 changes.append(facts.next_move(timing.matters))
-            self._timings[key] = earliest([*changes, *timing.age_moments(facts)], self.t)
+            self._timings[key] = earliest(
+                [*changes, *timing.edges, *timing.age_moments(facts), *self._pause_edges], self.t
+            )
         return self._timings[key]
 
     def _next_change(self, name: str, facts: FactSource) -> int | None:

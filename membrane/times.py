@@ -15,6 +15,7 @@ DAY: Final = 24 * HOUR
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_799_999
 _RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION: Final = re.compile(r"(\d{1,6})(ms|s|m|h)", re.ASCII)
 _UNITS: Final = {"ms": 1, "s": SECOND, "m": MINUTE, "h": HOUR}
 
@@ -43,6 +44,17 @@ def parse_time(text: str) -> int:
         raise ValueError("not a time of the years 1 to 9999 UTC") from None
     milliseconds = int((fraction or "0").ljust(3, "0")[:3])
     return (moment - _EPOCH) // timedelta(milliseconds=1) + milliseconds
+
+
+def parse_date(text: str) -> int:
+    """A date as epoch milliseconds of its first moment in UTC. ValueError for anything else.
+
+    >>> parse_date("1970-01-02") == DAY
+    True
+    """
+    if _DATE.fullmatch(text) is None:
+        raise ValueError("not a date such as 2026-11-23")
+    return parse_time(f"{text}T00:00:00Z")
 
 
 def format_time(t: int) -> str:

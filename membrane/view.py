@@ -15,6 +15,8 @@ from membrane.contacts import consent_key
 from membrane.engine import Rules, advance, next_due
 from membrane.facts import NOTHING, About, RecordFacts
 from membrane.forecast import Forecast, copied_tracker
+from membrane.life import Who
+from membrane.pauses import Pause
 from membrane.record import Record
 
 
@@ -35,8 +37,9 @@ _NONE: Final = Progress()
 
 
 class View:
-    """One customer at one moment. `record` is None for a customer never seen; it is never changed here. `as_of` is the
-    clock of the record as it was stored."""
+    """One customer at one moment. `record` is None for a customer never seen, of whom `who` says the tenant and id; it
+    is never changed here. `as_of` is the clock of the record as it was stored; `claims`, for whoever makes the view to
+    set, are the slots of contact caps that are held."""
 
     def __init__(
         self,
@@ -46,10 +49,11 @@ class View:
         consents: Sequence[LogConsent] = (),
         forecast: Forecast | None = None,
         progress: Progress = _NONE,
-        claims: Sequence[Claim] = (),
+        who: Who = ("", ""),
     ) -> None:
         self.t = t
-        self.claims = claims
+        self.claims: Sequence[Claim] = ()
+        self.who = (record.tenant, record.customer) if record is not None else who
         self._due = progress.due
         self.as_of = record.clock if record is not None else None
         self.rules = rules
@@ -58,16 +62,21 @@ class View:
         self._log_consents = consents
         self._consents = {consent_key(channel, domain): (at, granted) for channel, domain, granted, at in consents}
 
+    @property
+    def pauses(self) -> tuple[Pause, ...]:
+        """The tenant's pauses, and the customer's."""
+        return self.rules.pauses
+
     def at(self, t: int) -> View:
         """The same customer at a later moment."""
-        return self._same(View(self.record, t, self.rules, self._log_consents, None, Progress(self.t), self.claims))
+        return self._same(View(self.record, t, self.rules, self._log_consents, progress=Progress(self.t)))
 
     def foresee(self, t: int) -> View:
         """The same customer later, as far as facts go: obligations are as they are now. Cheaper than `at`."""
         forecast = self._ahead()
         if forecast is None:
             return self.at(t)
-        return self._same(View(forecast.record_at(t), t, self.rules, self._log_consents, forecast, _NONE, self.claims))
+        return self._same(View(forecast.record_at(t), t, self.rules, self._log_consents, forecast))
 
     def facts(self, about: About = NOTHING, narrow: tuple[str, str] | None = None) -> RecordFacts:
         """The facts, for a request (`about`) and perhaps narrowed to one entity of a scope."""
@@ -88,7 +97,7 @@ class View:
         return next_due(self.record, self.rules, self.t) if self.record else None
 
     def _same(self, later: View) -> View:
-        later.as_of = self.as_of
+        later.as_of, later.who, later.claims = self.as_of, self.who, self.claims
         return later
 
     def _ahead(self) -> Forecast | None:

@@ -22,6 +22,14 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "The customer has not given permission for this channel.",
         "es": "El cliente no ha dado permiso para este canal.",
     },
+    "paused-domain": {
+        "en": "This department's messages are paused.",
+        "es": "Los mensajes de este departamento están en pausa.",
+    },
+    "paused-customer": {
+        "en": "This customer is left in peace for now.",
+        "es": "A este cliente lo dejamos tranquilo por ahora.",
+    },
     "arbitration": {
         "en": "Another candidate was chosen for this customer.",
         "es": "Se eligió otra propuesta para este cliente.",

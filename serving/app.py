@@ -38,7 +38,14 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._keys: Keys = services.keys
-        knowledge = Knowledge(services.log, services.records, services.freshness, services.principles, services.claims)
+        knowledge = Knowledge(
+            services.log,
+            services.records,
+            services.freshness,
+            services.principles,
+            services.pauses,
+            services.claims,
+        )
         self._customer: Endpoint = Customers(services.records, services.log)
         decisions = Decisions(knowledge, services.config, services.metrics, services.decisions, services.claims)
         self.revoker = Revoker(services, decisions)

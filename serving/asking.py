@@ -10,6 +10,7 @@ from serving.decisions import Decisions
 from serving.freshness import Freshness
 from serving.known import Knowledge
 from serving.metrics import Metrics
+from serving.pauses import Pauses
 from serving.principle_sets import PrincipleSets
 from storage.claims import ClaimStore
 from storage.directory import DataDir
@@ -28,8 +29,8 @@ def ask(config: ServeConfig, tenant: str, body: bytes) -> bytes:
         freshness = Freshness(log, records, clock=config.clock, now_ms=config.now_ms)
         principles = PrincipleSets(PrincipleFiles(directory.principles_path))
         for partition, state in freshness.every_state().items():
-            principles.in_force(partition, state)  # compiled before the time of the answer is counted
+            principles.prepare(partition, state)  # compiled before the time of the answer is counted
         with closing(ClaimStore(directory.claims_path)) as store:
             claims = LiveClaims(store, config.now_ms) if directory.claims_path.exists() else None
-            knowledge = Knowledge(log, records, freshness, principles, claims)
+            knowledge = Knowledge(log, records, freshness, principles, Pauses(log, config.now_ms), claims)
             return Decisions(knowledge, config, Metrics(), None, None).answer(body, tenant)

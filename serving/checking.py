@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -10,11 +10,11 @@ import msgspec
 
 from membrane.errors import InvalidPrinciples, RecordUnreadable
 from membrane.lint.check import Report, lint
+from membrane.principle_file import Draft
 from membrane.read_back import read_back
 from membrane.record import Record, decode
 from membrane.settings import TenantSettings
 from serving.freshness import read_state
-from storage.principles import draft_of
 from storage.record_reader import RecordReader
 
 MOST_RECORDS: Final = 20_000
@@ -73,10 +73,12 @@ class CheckAnswer(msgspec.Struct):
     complete: bool
 
 
-def check_answer(body: bytes, records: RecordReader, tenant: str, settings: TenantSettings) -> CheckAnswer:
-    """What there is to say of a file, for a tenant's customers."""
+def check_answer(
+    drafted: Callable[[bytes], Draft], body: bytes, records: RecordReader, tenant: str, settings: TenantSettings
+) -> CheckAnswer:
+    """What there is to say of a file (read by `drafted`), for a tenant's customers."""
     try:
-        draft = draft_of(body)
+        draft = drafted(body)
     except InvalidPrinciples as error:
         return _answer(None, InvalidPrinciples(error.faults), Report([], 0, complete=True))
     report = lint(draft, customers_of(records, tenant), settings)

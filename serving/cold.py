@@ -17,9 +17,10 @@ from serving.checking import check_answer
 from serving.following import Followers
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
 from serving.metrics import CONTENT_TYPE
-from serving.obligations import Act, list_obligations, parse_act, record_act
+from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
 from serving.page import add_page
-from serving.principle_sets import propose
+from serving.pauses import begin, end, listed, parse_pause
+from serving.principle_sets import drafted, propose
 from serving.reads import json
 from serving.services import Services
 from serving.timeline import parse_cursor, timeline
@@ -30,6 +31,8 @@ Named = Annotated[str, InPath(min_length=1, max_length=256)]
 State = Annotated[Literal["open", "met", "breached", "waived"] | None, Query()]
 Force = Annotated[bool, Query(description="go back to an older revision")]
 LastEvent = Annotated[str | None, Header(max_length=8192, description="go on behind this event")]
+Said = Annotated[str, Query(min_length=1, max_length=256, pattern=PRINTABLE)]
+Everything = Annotated[bool, Query(alias="all", description="those that have ended, too")]
 Owner = Annotated[str | None, Query(max_length=64)]
 
 
@@ -47,13 +50,13 @@ def _requires(*scopes: str) -> Callable[[Request], Awaitable[Identity]]:
 Reader = Annotated[Identity, Depends(_requires("read"))]
 Actor = Annotated[Identity, Depends(_requires("act"))]
 Holder = Annotated[Identity, Depends(_requires("decide", "act"))]
+Admin = Annotated[Identity, Depends(_requires("admin"))]
 READ: Final = [Depends(_requires("read"))]
-ADMIN: Final = [Depends(_requires("admin"))]
 
 
 def add_routes(app: FastAPI, services: Services) -> None:
     """Adds every cold route."""
-    for make in (_customers, _principles, _obligations, _permits, _about):
+    for make in (_customers, _principles, _pauses, _obligations, _permits, _about):
         app.include_router(make(services))
     app.include_router(_operations(services))
     add_page(app)
@@ -101,24 +104,57 @@ def _customers(services: Services) -> APIRouter:
 def _principles(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/principles", tags=["principles"])
 
-    @router.get("", summary="The principles in force", dependencies=READ)
-    async def principles() -> Response:
-        return json(await services.cold(reads.principles, services.log, services.principles))
+    @router.get("", summary="The principles in force")
+    async def principles(identity: Reader) -> Response:
+        return json(await services.cold(reads.principles, services.log, services.principles, identity.tenant))
 
-    @router.put("", summary="Put a principle file in force", dependencies=ADMIN)
-    async def put_principles(request: Request, force: Force = False) -> Response:
+    @router.put("", summary="Put a principle file in force")
+    async def put_principles(identity: Admin, request: Request, force: Force = False) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         now_ms = services.config.now_ms()
         files = services.principles.files
-        proposal = await services.cold(propose, body, services.log, files, now_ms, force=force)
+        tenant = identity.tenant
+        proposal = await services.cold(propose, body, services.log, files, now_ms, force=force, tenant=tenant)
         services.principles.add(proposal.principles)
         return json(reads.put_answer(proposal))
 
     @router.post("/check", summary="Every fault of a principle file, and what is suspicious about it")
     async def check_principles(request: Request, identity: Reader) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
-        settings = services.config.settings
-        return json(await services.cold(check_answer, body, services.records, identity.tenant, settings))
+        log, files, tenant = services.log, services.principles.files, identity.tenant
+        settings = services.freshness.settings(tenant)
+        return json(
+            await services.cold(
+                check_answer, lambda data: drafted(data, log, files), body, services.records, tenant, settings
+            )
+        )
+
+    return router
+
+
+def _pauses(services: Services) -> APIRouter:
+    router = APIRouter(prefix="/v1/pauses", tags=["pauses"])
+
+    @router.get("", summary="What is paused, by whom, why and until when")
+    async def pauses(identity: Reader, everything: Everything = False) -> Response:
+        at = services.freshness.now()
+        return json(await services.cold(listed, services.log, identity.tenant, at, everything=everything))
+
+    @router.post("", status_code=201, summary="Pause a domain, a principle, or what persuades a customer")
+    async def begin_pause(identity: Admin, request: Request) -> Response:
+        asked = parse_pause(await read_body(request.scope, request.receive, cap=MAX_ACT_BYTES))
+        at, received_ms = services.freshness.now(), services.config.now_ms()
+        sets, tenant = services.principles, identity.tenant
+        found = await services.cold(begin, services.log, sets, asked, tenant, at, received_ms)
+        services.pauses.forget()
+        return json(found, 201)
+
+    @router.delete("/{pause}", summary="End a pause before its time")
+    async def end_pause(identity: Admin, pause: Named, by: Said, why: Said) -> Response:
+        at, received_ms = services.freshness.now(), services.config.now_ms()
+        found = await services.cold(end, services.log, pause, identity.tenant, (by, why), at, received_ms)
+        services.pauses.forget()
+        return json(found)
 
     return router
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from membrane.settings import TenantSettings
 from serving.limits import DECISION_SECONDS, MAX_CONNECTIONS
 from storage.clock import wall_ms
 
@@ -34,5 +33,4 @@ class ServeConfig:
     max_connections: int = MAX_CONNECTIONS
     decision_log: Literal["block", "drop"] = "drop"
     deadline_seconds: float = DECISION_SECONDS
-    settings: TenantSettings = field(default_factory=TenantSettings)
     now_ms: Callable[[], int] = wall_ms

@@ -45,6 +45,6 @@ class Customers:
 
 
 def revisions_at(log: SignalLog, partition: int, offset: int) -> Mapping[str, str]:
-    """The names (`<revision>+<digest's beginning>`) of what was in force at an offset, by kind."""
-    bodies = log.revisions_at(partition, offset).values()
+    """The names (`<revision>+<digest's beginning>`) of what was in force for everybody at an offset, by kind."""
+    bodies = [body for kind, body in log.revisions_at(partition, offset).items() if "/" not in kind]
     return {body["kind"]: f"{body['revision']}+{body['digest'][:8]}" for body in bodies}

@@ -16,11 +16,13 @@ from typing import Final
 import msgspec
 
 from membrane.caps import Claim
-from membrane.decide import decide, default_verdicts
+from membrane.decide import Decided, decide_beside, default_verdicts
 from membrane.decisions import Answer, Candidate, CandidateVerdict, DecisionRequest, encode_answer, parse_request
-from membrane.engine import Rules
+from membrane.engine import rules_for
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
-from membrane.reserving import Deciding, Granted, reserve
+from membrane.pauses import Pause
+from membrane.reserving import Granted, reserve
+from membrane.shadow import Shadow
 from membrane.view import Progress, View
 from membrane.vocabulary import class_of
 from serving.answers import send_json
@@ -39,7 +41,7 @@ from storage.decisions import DecisionLog
 _LOG_FULL: Final = "log_full"
 
 
-class Evidence(msgspec.Struct):
+class Evidence(msgspec.Struct, omit_defaults=True):
     """What a decision was made from, beside the record of that version: enough to make it again. `claims` were there
     before those it made itself."""
 
@@ -48,15 +50,17 @@ class Evidence(msgspec.Struct):
     principles: str
     consents: list[tuple[int, int, bool, int]]
     degraded: list[str]
-    claims: list[Claim]
+    claims: list[Claim] = []
+    pauses: list[Pause] = []
 
 
-class LoggedDecision(msgspec.Struct):
-    """A line of the decision log."""
+class LoggedDecision(msgspec.Struct, omit_defaults=True):
+    """A line of the decision log. `shadow` is what principles on trial would have said."""
 
     request: DecisionRequest
     answer: msgspec.Raw
     evidence: Evidence
+    shadow: list[Shadow] = []
 
 
 _log_encoder: Final = msgspec.json.Encoder()
@@ -80,7 +84,6 @@ class Decisions:
         self._claims = claims
         self._log = log
         self._metrics = metrics
-        self._settings = config.settings
         self._process = secrets.token_hex(8)
         self._numbers = count(1)
         self._deadline_seconds = config.deadline_seconds
@@ -113,10 +116,10 @@ class Decisions:
     def _decide(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
         now = self._knowledge.now()
         known = self._knowledge.of(tenant, request.customer, now)
-        answer = self._deciding(known, now, started)(request, known.claims)
-        self._complete(answer, known)
-        self._count(request, answer)
-        return self._logged(request, answer, tenant, known, now)
+        decided = self._decided(request, tenant, known, now, started, known.claims)
+        self._complete(decided.answer, known)
+        self._count(request, decided.answer)
+        return self._logged(request, decided, tenant, known, now)
 
     def _reserve(self, request: DecisionRequest, tenant: str, started: float, body: bytes, key: str | None) -> bytes:
         """The same with permits, while no other process can claim. Without a store that can be written to nothing is
@@ -132,22 +135,35 @@ class Decisions:
                     return _same(earlier, digest)
                 seen = self._knowledge.applied(tenant, request.customer)
                 known = self._knowledge.of(tenant, request.customer, now, held.claims)
-                answer, granted = reserve(request, held.claims, self._deciding(known, now, started), _new_permit, now)
-                self._complete(answer, known)
-                held.grant(answer.decision, [_permit(one) for one in granted], seen)
-                encoded = self._logged(request, answer, tenant, known, now)
+                decided, granted = self._granted(request, tenant, known, now, started)
+                held.grant(decided.answer.decision, [_permit(one) for one in granted], seen)
+                encoded = self._logged(request, decided, tenant, known, now)
                 if key is not None:
                     held.remember(key, digest, encoded)
         except StoreUnavailable:
             known = self._knowledge.of(tenant, request.customer, now, ())
             known.degraded.append(CLAIMS_UNREADABLE)
-            answer = self._deciding(known, now, started)(request, ())
-            self._complete(answer, known)
-            encoded = self._logged(request, answer, tenant, known, now)
+            decided = self._decided(request, tenant, known, now, started, ())
+            self._complete(decided.answer, known)
+            encoded = self._logged(request, decided, tenant, known, now)
         else:
             self._claims.made([one.claim for one in granted])
-        self._count(request, answer)
+        self._count(request, decided.answer)
         return encoded
+
+    def _granted(
+        self, request: DecisionRequest, tenant: str, known: Known, now: int, started: float
+    ) -> tuple[Decided, list[Granted]]:
+        """The decision with its permits; what is tried beside it is that of the first look."""
+        first: list[Decided] = []
+
+        def deciding(asked: DecisionRequest, claims: Sequence[Claim]) -> Answer:
+            first.append(self._decided(asked, tenant, known, now, started, claims))
+            return first[-1].answer
+
+        answer, granted = reserve(request, known.claims, deciding, _new_permit, now)
+        self._complete(answer, known)
+        return Decided(answer, first[0].shadow), granted
 
     def judged_again(self, permit: Permit) -> CandidateVerdict | None:
         """The verdict that a permit's candidate would get now, its own claim apart; None while that cannot be told. For
@@ -159,39 +175,42 @@ class Decisions:
         except MembraneError:
             return None
         others = [one for one in known.claims if one.permit != permit.id]
-        answer = self._deciding(known, now, perf_counter())(request, others)
-        return answer.verdicts[0]
+        return self._decided(request, permit.tenant, known, now, perf_counter(), others).answer.verdicts[0]
 
-    def _deciding(self, known: Known, now: int, started: float) -> Deciding:
-        principles = known.in_force.principles or NO_PRINCIPLES
+    def _decided(
+        self, request: DecisionRequest, tenant: str, known: Known, now: int, started: float, claims: Sequence[Claim]
+    ) -> Decided:
+        return decide_beside(
+            request,
+            self._view(request, tenant, known, now, claims),
+            known.in_force.principles or NO_PRINCIPLES,
+            known.settings,
+            t=now,
+            degraded=known.degraded,
+            expired=lambda: perf_counter() - started > self._deadline_seconds,
+        )
 
-        def expired() -> bool:
-            return perf_counter() - started > self._deadline_seconds
-
-        def deciding(request: DecisionRequest, claims: Sequence[Claim]) -> Answer:
-            view = self._view(request, known, now, claims)
-            return decide(request, view, principles, self._settings, t=now, degraded=known.degraded, expired=expired)
-
-        return deciding
-
-    def _view(self, request: DecisionRequest, known: Known, now: int, claims: Sequence[Claim]) -> View:
+    def _view(self, request: DecisionRequest, tenant: str, known: Known, now: int, claims: Sequence[Claim]) -> View:
         """The customer now, or at its own clock when the request names the moment."""
         clock = known.record.clock if known.record is not None else 0
         t = max(now, clock) if request.at is None else clock
         state = known.state
-        return View(
+        view = View(
             known.record,
             t,
-            self._rules(known),
+            rules_for(  # what the stream of the customer's partition judges by
+                known.in_force.principles,
+                known.settings,
+                known.pauses,
+                churn_is_advisory=state.churn_is_advisory,
+                go_live=state.go_live,
+            ),
             known.consents,
             progress=Progress(state.fired_until, state.revised, known.due),
-            claims=claims,
+            who=(tenant, request.customer),
         )
-
-    def _rules(self, known: Known) -> Rules:
-        """What the stream of the customer's partition judges by."""
-        state = known.state
-        return Rules(known.in_force.principles, self._settings, state.churn_threshold, state.go_live)
+        view.claims = claims
+        return view
 
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""
@@ -201,15 +220,17 @@ class Decisions:
         answer.revisions.stage_model = _model(known.state, "stage_model")
         answer.revisions.churn_model = _model(known.state, "churn_model")
 
-    def _logged(self, request: DecisionRequest, answer: Answer, tenant: str, known: Known, now: int) -> bytes:
+    def _logged(self, request: DecisionRequest, decided: Decided, tenant: str, known: Known, now: int) -> bytes:
         """The encoded answer, once it is on its way into the decision log; one that says so if there was no room."""
+        answer = decided.answer
         if self._log is None:
             return encode_answer(answer)
         version = answer.state.version
         revision, consents = answer.revisions.principles, list(known.consents)
         evidence = Evidence(now, version, revision, consents, known.degraded, list(known.claims))
+        evidence.pauses = list(known.pauses)
         encoded = encode_answer(answer)
-        body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence))
+        body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence, decided.shadow))
         try:
             if self._log.put(answer.decision, tenant, request.customer, now, body):
                 return encoded

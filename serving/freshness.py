@@ -9,7 +9,7 @@ import msgspec
 
 from membrane.errors import MembraneError
 from membrane.ports import PartitionMeta
-from membrane.tracker import ADVISORY
+from membrane.settings import TenantSettings
 from serving.config import Clock
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
@@ -37,7 +37,8 @@ class StreamState(msgspec.Struct):
     fired_until: int = 0
     revised: bool = False
     go_live: int = 0
-    churn_threshold: float = ADVISORY
+    tenants: dict[str, TenantSettings] = {}
+    churn_is_advisory: bool = True
     unreadable: list[str] = []
 
 
@@ -81,6 +82,11 @@ class Freshness:
     def staleness_seconds(self, state: StreamState) -> float | None:
         """Wall time since the stream last saw the end of that partition's log; None if it never did."""
         return max(self._now_ms() - state.seen_end_ms, 0) / 1000 if state.seen_end_ms else None
+
+    def settings(self, tenant: str) -> TenantSettings:
+        """What a tenant's customers are judged by, as far as any partition tells."""
+        states = self.every_state().values()
+        return next((state.tenants[tenant] for state in states if tenant in state.tenants), TenantSettings())
 
     def every_state(self) -> dict[int, StreamState]:
         """The states of the partitions that can be read, by partition."""

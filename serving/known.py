@@ -8,12 +8,16 @@ from typing import Final
 
 from membrane.caps import Claim
 from membrane.errors import MembraneError, RecordUnreadable
+from membrane.layers import COMMON
+from membrane.pauses import Pause
 from membrane.ports import partition_of
 from membrane.record import Record, decode
+from membrane.settings import TenantSettings
 from membrane.view import LogConsent
 from serving.claims import LiveClaims
 from serving.freshness import NOTHING_YET, Freshness, StreamState
-from serving.principle_sets import KIND, InForce, PrincipleSets
+from serving.pauses import Pauses
+from serving.principle_sets import InForce, PrincipleSets
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
@@ -26,7 +30,7 @@ CLAIMS_UNREADABLE: Final = "claims_unreadable"
 class Known:
     """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
     the consents the log holds, the slots of caps that are claimed, how fresh the stream's work is (None: it never
-    worked) and the principles in force."""
+    worked), and the principles, settings and pauses in force."""
 
     record: Record | None = None
     due: int | None = 0
@@ -35,6 +39,8 @@ class Known:
     state: StreamState = NOTHING_YET
     staleness_seconds: float | None = None
     in_force: InForce = field(default_factory=lambda: InForce(None))
+    settings: TenantSettings = field(default_factory=TenantSettings)
+    pauses: tuple[Pause, ...] = ()
     degraded: list[str] = field(default_factory=list)
 
 
@@ -47,11 +53,13 @@ class Knowledge:
         records: RecordReader,
         freshness: Freshness,
         principles: PrincipleSets,
+        pauses: Pauses,
         claims: LiveClaims | None,
     ) -> None:
         """Without `claims` there are none."""
         self._claims = claims
         self._log = log
+        self._pauses = pauses
         self._records = records
         self._freshness = freshness
         self._principles = principles
@@ -75,6 +83,7 @@ class Knowledge:
         self._read_record(known, tenant, customer)
         try:
             known.consents = self._log.consents(tenant, customer)
+            known.pauses = self._pauses.of(tenant, customer, now)
         except MembraneError:
             known.degraded.append("consents_unreadable")
         try:
@@ -83,10 +92,11 @@ class Knowledge:
             known.claims = claims
         except MembraneError:
             known.degraded.append(CLAIMS_UNREADABLE)
-        known.in_force = self._principles.in_force(partition, known.state)
+        known.in_force = self._principles.in_force(partition, known.state, tenant)
+        known.settings = known.state.tenants.get(tenant, known.settings)
         if known.in_force.principles is None:
             known.degraded.append("no_principles")
-        elif known.in_force.last_good or KIND in known.state.unreadable:
+        elif known.in_force.last_good or COMMON in known.state.unreadable:
             known.degraded.append("principles_last_good")
         if known.in_force.principles is None or known.in_force.last_good:
             known.due = 0  # the stream judges by others

@@ -15,7 +15,8 @@ from storage.log import SignalLog
 from storage.record_reader import RecordReader, StoredObligation
 
 Act = Literal["meet", "waive"]
-Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=PRINTABLE)]
 
 MAX_LISTED: Final = 1000
 

@@ -16,6 +16,7 @@ from serving.customer_view import CustomerView
 from serving.events import BATCH, SINGLE
 from serving.ingest import IngestAnswer
 from serving.obligations import ActAnswer, ActRequest, ObligationList
+from serving.pauses import PauseAnswer, PauseList, PauseRequest
 from serving.permits import ConfirmRequest, PermitView
 from serving.problems import MEDIA_TYPE
 from serving.timeline import Timeline
@@ -47,6 +48,9 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/principles"): (200, reads.PrinciplesAnswer),
     ("put", "/v1/principles"): (200, reads.PutPrinciplesAnswer),
     ("post", "/v1/principles/check"): (200, CheckAnswer),
+    ("get", "/v1/pauses"): (200, PauseList),
+    ("post", "/v1/pauses"): (201, PauseAnswer),
+    ("delete", "/v1/pauses/{pause}"): (200, PauseAnswer),
     ("get", "/v1/obligations"): (200, ObligationList),
     ("post", "/v1/obligations/{obligation}/meet"): (202, ActAnswer),
     ("post", "/v1/obligations/{obligation}/waive"): (202, ActAnswer),
@@ -63,6 +67,7 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/v1/signals"): {SINGLE: Event, BATCH: list[Event], JSON: dict[str, Any]},
     ("put", "/v1/principles"): {YAML: str},
     ("post", "/v1/principles/check"): {YAML: str},
+    ("post", "/v1/pauses"): {JSON: PauseRequest},
     ("post", "/v1/obligations/{obligation}/meet"): {JSON: ActRequest},
     ("post", "/v1/obligations/{obligation}/waive"): {JSON: ActRequest},
     ("post", "/v1/permits/{permit}/confirm"): {JSON: ConfirmRequest},

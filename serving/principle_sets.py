@@ -12,18 +12,17 @@ from typing import Final
 
 import msgspec
 
-import membrane
-from membrane.errors import MembraneError
+from membrane.errors import InvalidPrinciples, MembraneError
+from membrane.layers import COMMON, layered, own_kind, own_tenants
 from membrane.ports import RecordKind
+from membrane.principle_file import Draft
 from membrane.principles import GUARANTEES, PrincipleSet, compare_revisions
+from serving.auth import EVERYBODY
 from serving.freshness import StreamState
 from serving.problems import Problem, report
 from storage.log import SignalLog
-from storage.principles import PrincipleFiles, compile_principles, read_principle_file
-
-KIND: Final = "principles"
-DEFAULT_PACK: Final = Path(membrane.__file__).parent / "packs" / "default.yaml"
-
+from storage.log_reader import LogReader
+from storage.principles import DEFAULT_PACK, PrincipleFiles, compile_principles, draft_of, read_principle_file
 
 NO_PRINCIPLES: Final = PrincipleSet("none", "none", "none", GUARANTEES, (), (), ())
 """What decides when no set can be had: the class defaults of `no_principles` do, and the guarantees hold."""
@@ -39,13 +38,14 @@ class InForce:
 
 
 class PrincipleSets:
-    """Compiled sets by digest, and what was last good in each partition. For any thread; none waits while another
-    compiles."""
+    """Compiled sets by digest, tenants' own ones laid over what is in force for everybody, and what was last good in
+    each partition. For any thread; none waits while another compiles."""
 
     def __init__(self, files: PrincipleFiles) -> None:
         self.files = files
         self._compiled: dict[str, PrincipleSet | None] = {}
-        self._last_good: dict[int, PrincipleSet] = {}
+        self._layered: dict[tuple[str, str], PrincipleSet] = {}
+        self._last_good: dict[tuple[int, str], PrincipleSet] = {}
         self._lock = Lock()
 
     def get(self, digest: str) -> PrincipleSet | None:
@@ -64,14 +64,31 @@ class PrincipleSets:
             report(error)
             return None
 
-    def in_force(self, partition: int, state: StreamState) -> InForce:
-        """The set that the stream of a partition works with, or the last good one there."""
-        named = state.revisions.get(KIND)
-        found = self.get(named.digest) if named is not None else None
+    def of_tenant(self, common: str, own: str | None) -> PrincipleSet | None:
+        """The set of two digests, a tenant's own laid over the common one; None when either cannot be had."""
+        base = self.get(common)
+        layer = self.get(own) if own is not None else None
+        if base is None or own is None or layer is None:
+            return base if own is None else None
+        found = self._layered.get((common, own))
         if found is None:
-            return InForce(self._last_good.get(partition), last_good=partition in self._last_good)
-        self._last_good[partition] = found
+            found = self._layered[common, own] = layered(base, layer)
+        return found
+
+    def in_force(self, partition: int, state: StreamState, tenant: str) -> InForce:
+        """The set that the stream of a partition works with for a tenant, or the last good one there."""
+        named, own = state.revisions.get(COMMON), state.revisions.get(own_kind(tenant))
+        found = self.of_tenant(named.digest, own.digest if own else None) if named is not None else None
+        if found is None:
+            last = self._last_good.get((partition, tenant))
+            return InForce(last, last_good=last is not None)
+        self._last_good[partition, tenant] = found
         return InForce(found)
+
+    def prepare(self, partition: int, state: StreamState) -> None:
+        """Compiles what a partition works with, before a decision has to wait for it."""
+        for tenant in ("", *own_tenants(state.revisions)):
+            self.in_force(partition, state, tenant)
 
     def retry(self) -> None:
         """Forgets which digests were bad: their files may have been put right."""
@@ -93,23 +110,51 @@ class Proposal:
 
 
 def propose(
-    data: bytes, log: SignalLog, files: PrincipleFiles, now_ms: int, *, force: bool, file: str = ""
+    data: bytes,
+    log: SignalLog,
+    files: PrincipleFiles,
+    now_ms: int,
+    *,
+    force: bool,
+    tenant: str = EVERYBODY.tenant,
+    file: str = "",
 ) -> Proposal:
-    """Checks a principle file, keeps it, and causes the revision record that puts it in force.
+    """Checks a principle file, keeps it, and causes the revision record that puts it in force: for everybody, or for
+    one tenant if it extends what is in force for everybody.
 
     Raises InvalidPrinciples with all faults, and Problem 409 for an older revision (unless `force`) or another file of
     the same revision. StoreUnavailable: nothing was put in force.
     """
-    principles = compile_principles(data, file)
-    latest = log.revisions().get(KIND)
+    principles = checked(data, log, files, file)
+    kind = own_kind(tenant) if principles.extends else COMMON
+    latest = log.revisions().get(kind)
     if latest is not None and latest["digest"] == principles.digest:
         return Proposal(principles, changed=False)
     if latest is not None:
         _check_newer(principles.revision, latest["revision"], force=force)
     files.install(data)
-    body = msgspec.json.encode({"kind": KIND, "revision": principles.revision, "digest": principles.digest})
+    body = msgspec.json.encode({"kind": kind, "revision": principles.revision, "digest": principles.digest})
     log.append_record(RecordKind.REVISION, body, now_ms)
     return Proposal(principles, changed=True)
+
+
+def checked(data: bytes, log: LogReader, files: PrincipleFiles, file: str = "") -> PrincipleSet:
+    """The set of a file, checked against the one that it extends. InvalidPrinciples with all faults."""
+    draft = drafted(data, log, files, file)
+    if draft.faults:
+        raise InvalidPrinciples(draft.faults)
+    return draft.principles
+
+
+def drafted(data: bytes, log: LogReader, files: PrincipleFiles, file: str = "") -> Draft:
+    """What a file says, with every fault; one that extends is checked against what is in force for everybody, or what
+    we ship while nothing is. InvalidPrinciples for what cannot be read as YAML."""
+    draft = draft_of(data, file)
+    if not draft.principles.extends:
+        return draft
+    latest = log.revisions().get(COMMON)
+    base = read_principle_file(DEFAULT_PACK) if latest is None else files.load(latest["digest"])
+    return draft_of(data, file, compile_principles(base))
 
 
 def put_in_force(path: Path | None, log: SignalLog, files: PrincipleFiles, now_ms: int) -> None:
@@ -117,10 +162,10 @@ def put_in_force(path: Path | None, log: SignalLog, files: PrincipleFiles, now_m
 
     Raises UsageError if the file cannot be read, and what `propose` does.
     """
-    if path is None and KIND in log.revisions():
-        return
-    path = path or DEFAULT_PACK
-    propose(read_principle_file(path), log, files, now_ms, force=False, file=str(path))
+    if path is not None:
+        propose(read_principle_file(path), log, files, now_ms, force=False, file=str(path))
+    if COMMON not in log.revisions():
+        propose(read_principle_file(DEFAULT_PACK), log, files, now_ms, force=False, file=str(DEFAULT_PACK))
 
 
 def _check_newer(revision: str, latest: str, *, force: bool) -> None:

@@ -12,12 +12,14 @@ import msgspec
 from starlette.responses import Response
 
 from membrane.errors import MembraneError
-from membrane.times import format_time
+from membrane.layers import COMMON, own_kind
+from membrane.principles import Principle
+from membrane.times import format_optional, format_time
 from membrane.vocabulary import LIFECYCLES, STAGES
 from models.registry import Registry
 from serving.freshness import Freshness, RevisionInForce
 from serving.metrics import Metrics
-from serving.principle_sets import KIND, PrincipleSets, Proposal
+from serving.principle_sets import PrincipleSets, Proposal
 from serving.problems import invalid_field, not_found, unavailable
 from storage.decisions import DecisionLog, LoggedDecision
 from storage.log import SignalLog
@@ -43,20 +45,28 @@ class StagesAnswer(msgspec.Struct):
 
 
 class PrincipleView(msgspec.Struct):
-    """One principle: who owns it, what it does, and the text shown as the reason."""
+    """One principle: who owns it, what it does, the text shown as the reason, and its life (`rollout` in percent)."""
 
     id: str
     owner: str
     effect: str
     text: dict[str, str]
+    status: str
+    valid_from: str | None
+    valid_to: str | None
+    review_by: str
+    approved_by: str
+    rollout: int
 
 
 class PrinciplesAnswer(msgspec.Struct):
-    """The set put in force last; `yaml` is its whole file."""
+    """The set put in force last; `yaml` is its whole file. `over`: the set for everybody that a tenant's own lies over,
+    the principles of which are among `principles`."""
 
     pack: str
     revision: str
     digest: str
+    over: str | None
     principles: list[PrincipleView]
     yaml: str
 
@@ -147,15 +157,33 @@ def _sum(names: Sequence[str], counts: Sequence[dict[str, int]]) -> dict[str, in
     return {str(name): sum(count.get(name, 0) for count in counts) for name in names}
 
 
-def principles(log: SignalLog, sets: PrincipleSets) -> PrinciplesAnswer:
-    """The set that the log's latest revision record names; Problem 404 if there is none, or it cannot be read."""
-    latest = log.revisions().get(KIND)
-    found = sets.get(latest["digest"]) if latest is not None else None
+def principles(log: SignalLog, sets: PrincipleSets, tenant: str) -> PrinciplesAnswer:
+    """The set that the log's latest revision records name for a tenant; Problem 404 if there is none, or it cannot be
+    read."""
+    latest = log.revisions()
+    common, own = latest.get(COMMON), latest.get(own_kind(tenant))
+    found = sets.of_tenant(common["digest"], own and own["digest"]) if common is not None else None
     if found is None:
         raise not_found("principle set")
-    views = [PrincipleView(one.id, one.owner, one.effect, one.text) for one in found.principles]
+    views = [_principle_view(one) for one in found.principles]
     text = sets.files.load(found.digest).decode("utf-8-sig")
-    return PrinciplesAnswer(found.pack, found.revision, found.digest, views, text)
+    return PrinciplesAnswer(found.pack, found.revision, found.digest, found.over or None, views, text)
+
+
+def _principle_view(one: Principle) -> PrincipleView:
+    life = one.life
+    return PrincipleView(
+        one.id,
+        one.owner,
+        one.effect,
+        one.text,
+        life.status,
+        format_optional(life.valid_from),
+        format_optional(life.valid_to),
+        life.review_by,
+        life.approved_by,
+        life.rollout,
+    )
 
 
 def put_answer(proposal: Proposal) -> PutPrinciplesAnswer:
@@ -166,7 +194,7 @@ def put_answer(proposal: Proposal) -> PutPrinciplesAnswer:
 
 def models(folder: Path, log: SignalLog) -> ModelsAnswer:
     """The bundles in a folder, and which of them the log's latest revisions name."""
-    in_force = {body["digest"] for kind, body in log.revisions().items() if kind != KIND}
+    in_force = {body["digest"] for kind, body in log.revisions().items() if kind.endswith("_model")}
     return ModelsAnswer(
         [
             ModelView(
@@ -190,7 +218,7 @@ def ready(log: SignalLog, sets: PrincipleSets) -> ReadyAnswer:
     """Problem 503, naming what is missing, unless the log can be read and its principles compile."""
     missing = []
     try:
-        latest: RevisionInForce | None = msgspec.convert(log.revisions().get(KIND), RevisionInForce | None)
+        latest: RevisionInForce | None = msgspec.convert(log.revisions().get(COMMON), RevisionInForce | None)
         if latest is None or sets.get(latest.digest) is None:
             missing.append("principles")
     except MembraneError:

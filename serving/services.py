@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Final, ParamSpec, Self, TypeVar
 
 from membrane.errors import MembraneError
+from membrane.layers import COMMON
 from serving.auth import Keys, check_host
 from serving.claims import LiveClaims
 from serving.config import ServeConfig
 from serving.freshness import Freshness
 from serving.metrics import Metrics
-from serving.principle_sets import KIND, PrincipleSets, put_in_force
+from serving.pauses import Pauses
+from serving.principle_sets import PrincipleSets, put_in_force
 from serving.problems import report
 from storage.claims import ClaimStore
 from storage.decisions import DecisionLog
@@ -47,6 +49,7 @@ class Services:
     decisions: DecisionLog
     principles: PrincipleSets
     freshness: Freshness
+    pauses: Pauses
     metrics: Metrics
     _threads: ThreadPoolExecutor
     _rounds: int = 0
@@ -64,7 +67,7 @@ class Services:
         files = PrincipleFiles(directory.principles_path)
         put_in_force(None, log, files, config.now_ms())
         principles = PrincipleSets(files)
-        principles.get(log.revisions()[KIND]["digest"])  # compiled before the first decision
+        principles.get(log.revisions()[COMMON]["digest"])  # compiled before the first decision
         records = RecordReader(directory)
         return cls(
             config=config,
@@ -77,6 +80,7 @@ class Services:
             decisions=DecisionLog(directory.decisions_path, policy=config.decision_log),
             principles=principles,
             freshness=Freshness(log, records, clock=config.clock, now_ms=config.now_ms),
+            pauses=Pauses(log, config.now_ms),
             metrics=Metrics(),
             _threads=ThreadPoolExecutor(_COLD_THREADS, "cold"),
         )
@@ -111,7 +115,7 @@ class Services:
     async def _compile(self) -> None:
         self.principles.retry()
         for partition, state in self.freshness.every_state().items():
-            await self.cold(self.principles.in_force, partition, state)
+            await self.cold(self.principles.prepare, partition, state)
 
     def close(self) -> None:
         """Stores what waits and closes all. Nobody may be asking any more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -193,6 +194,21 @@ class DecisionLog:
 
     def _is_idle(self) -> bool:
         return not self._queue and not self._in_hand
+
+
+def every_decision(path: Path, since_ms: int = 0) -> Iterator[LoggedDecision]:
+    """Every answer logged for a moment from `since_ms` on, oldest first; nothing is written. None while there is no
+    decision log yet. Raises StoreUnavailable or RecordUnreadable."""
+    if not path.is_file():
+        return
+    with reading(path):
+        connection = connect_readonly(path)
+        try:
+            statement = f"SELECT {_COLUMNS} FROM decisions WHERE time_ms >= ? ORDER BY seq"
+            for row in connection.execute(statement, (since_ms,)):
+                yield LoggedDecision(*row)
+        finally:
+            connection.close()
 
 
 def _insert(rows: int) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 import apsw
 import msgspec
 
+from membrane.pauses import PauseRecord
 from membrane.ports import NewSignal, RecordKind, partition_of
 from membrane.signals import MAX_SIGNAL_BYTES
 from membrane.times import HOUR, SECOND
@@ -25,12 +26,13 @@ from storage.dedup import MAX_IDS, SeenIds
 from storage.directory import DataDir
 from storage.keys import contact_key, customer_key, signal_key
 from storage.log_reader import LogReader
-from storage.schema import for_partition
+from storage.schema import PAUSES, for_partition
 from storage.sqlite import BUSY_MS, connect, select, transaction, writing
 
 Clock = Literal["wall", "signals"]
 
 TICK_EVERY_MS: Final = 10 * SECOND
+MAX_PAUSES: Final = 10_000
 _CHECKPOINT_PAGES: Final = 4_096
 _HINT: Final = "restore log.db from a backup"
 
@@ -44,6 +46,10 @@ INSERT INTO consents SELECT customer_key, ?, ?, channel, domain, 0, ? FROM conta
 WHERE customer_key = ? AND contact_key = ?{_LATER}
 """
 _CONTACT: Final = "INSERT OR IGNORE INTO contacts VALUES(?, ?, ?, ?)"
+_PAUSE: Final = (
+    "INSERT INTO pauses VALUES(NULL, ?, ?, ?, ?)"
+    " ON CONFLICT(id) DO UPDATE SET until_ms = excluded.until_ms, body = excluded.body"
+)
 _SET_META: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 _Row = tuple[int, int, int | None, str, str, bytes]  # kind, received_ms, customer key, tenant, customer, body
@@ -148,6 +154,28 @@ class SignalLog(LogReader):
                 connection.execute(
                     "INSERT INTO revisions VALUES(?, ?) ON CONFLICT DO UPDATE SET body = excluded.body", (name, body)
                 )
+
+    def pause(self, said: PauseRecord, received_ms: int) -> bool:
+        """Records that a pause begins or ends early: for its customer, or for a domain or principle in every partition.
+        False, and nothing is stored, for the beginning of one more than 10,000 that stand."""
+        pause, body = said.pause, msgspec.json.encode(said)
+        rows = _rows(self.directory.partitions)
+        if pause.what == "customer":
+            partition = partition_of(pause.tenant, pause.name, len(rows))
+            key = customer_key(pause.tenant, pause.name)
+            rows[partition].append((int(RecordKind.PAUSE), received_ms, key, pause.tenant, pause.name, body))
+        else:
+            _everywhere(rows, RecordKind.PAUSE, received_ms, body)
+        with self._transaction() as connection:
+            connection.execute(PAUSES)
+            standing = select(connection, "SELECT count(*) FROM pauses WHERE until_ms > ?", (said.time,))[0][0]
+            if said.act == "pause" and standing >= MAX_PAUSES:
+                return False
+            _insert(connection, rows)
+            until = pause.until if said.act == "pause" else said.time
+            connection.execute(_PAUSE, (pause.id, pause.tenant, until, body))
+            connection.execute(_SET_META, ("pauses", (_meta(connection, "pauses") or 0) + 1))
+        return True
 
     def tick(self, now_ms: int) -> bool:
         """Under `--clock wall`: a tick of `now_ms` in every partition, unless there was one less than 10 s ago."""

@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from membrane.errors import MembraneError
+from membrane.pauses import PauseRecord
 from membrane.ports import LogRecord, RecordKind, partition_of
 from storage.dedup import Horizon, horizon
 from storage.directory import DataDir
@@ -33,6 +34,7 @@ _CONCERNS: Final = (
     "SELECT 1 FROM $log WHERE customer_key = ? AND tenant = ? AND customer = ? AND offset >= ? AND offset < ? LIMIT 1"
 )
 _IS_REVISED: Final = "SELECT 1 FROM $log WHERE kind = 3 AND offset >= ? AND offset < ? LIMIT 1"
+_PAUSES: Final = "SELECT body FROM pauses WHERE until_ms > ? AND (? IS NULL OR tenant = ?) ORDER BY seq"
 _NO_LIMIT: Final = 2**62
 
 T = TypeVar("T")
@@ -128,6 +130,17 @@ class LogReader:
         """The body (decoded) of the last REVISION record of each kind up to and with `offset` of a partition."""
         bodies = [msgspec.json.decode(body) for (body,) in self._all(for_partition(_REVISIONS, partition), (offset,))]
         return {body["kind"]: body for body in bodies}
+
+    def pauses_change(self) -> int | None:
+        """Another number after each change of the pauses; None while there never was one."""
+        return self._meta("pauses")
+
+    def pauses(self, since_ms: int, tenant: str | None = None) -> list[PauseRecord]:
+        """The last word on each pause that was to last longer than `since_ms`, in the order in which they began."""
+        if self.pauses_change() is None:
+            return []
+        rows = self._all(_PAUSES, (since_ms, tenant, tenant))
+        return [msgspec.json.decode(body, type=PauseRecord) for (body,) in rows]
 
     def dead_letters(self, limit: int, before: int | None = None) -> list[DeadLetter]:
         """At most `limit` dead letters with `seq` below `before` (None: all), newest first."""

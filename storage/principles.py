@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import membrane
 from membrane.errors import Fault, InvalidPrinciples, StoreUnavailable, UsageError
 from storage.documents import MAX_BYTES, Document, read_document
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from membrane.principles import PrincipleSet
 
 __all__ = [
+    "DEFAULT_PACK",
     "Document",
     "PrincipleFiles",
     "compile_principles",
@@ -26,6 +28,8 @@ __all__ = [
     "write_atomically",
 ]
 
+DEFAULT_PACK: Final = Path(membrane.__file__).parent / "packs" / "default.yaml"
+"""The pack that ships."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -77,15 +81,16 @@ def read_principle_file(path: Path) -> bytes:
         raise UsageError(f"{path}: a principle file was required: {error.strerror}") from error
 
 
-def compile_principles(data: bytes, file: str = "") -> PrincipleSet:
-    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column."""
-    draft = draft_of(data, file)
+def compile_principles(data: bytes, file: str = "", base: PrincipleSet | None = None) -> PrincipleSet:
+    """The set of a principle file's bytes; InvalidPrinciples lists every fault with line and column. A file that
+    extends is checked against `base`, but not laid over it."""
+    draft = draft_of(data, file, base)
     if draft.faults:
         raise InvalidPrinciples(draft.faults)
     return draft.principles
 
 
-def draft_of(data: bytes, file: str = "") -> Draft:
+def draft_of(data: bytes, file: str = "", base: PrincipleSet | None = None) -> Draft:
     """What a principle file's bytes say, with every fault. InvalidPrinciples for what cannot be read as YAML."""
     # The condition engine is slow to load: only who compiles needs it.
     from membrane.features import FEATURE_NAMES  # noqa: PLC0415 - see above
@@ -93,7 +98,7 @@ def draft_of(data: bytes, file: str = "") -> Draft:
 
     document = read_document(data, file)
     digest = sha256(data).hexdigest()
-    return read_draft(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES)
+    return read_draft(document.value, document.marks, digest=digest, file=file, features=FEATURE_NAMES, base=base)
 
 
 def _invalid(path: Path, problem: str) -> InvalidPrinciples:

@@ -38,6 +38,15 @@ CREATE INDEX $log_revision ON $log(kind) WHERE kind = 3;
 CREATE INDEX $log_revisions ON $log(offset) WHERE kind = 3;
 """
 
+PAUSES: Final = """
+CREATE TABLE IF NOT EXISTS pauses(
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, until_ms INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS pauses_until ON pauses(until_ms);
+"""
+"""Made with the first pause: log.db of before there were any has no such table. `body` is the last word on a pause."""
+
 RECORDS: Final = """
 CREATE TABLE store(
     one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, log_id TEXT NOT NULL, store_id TEXT NOT NULL,

@@ -16,6 +16,8 @@ from storage.principles import PrincipleFiles, compile_principles
 from stream.infer import DrivenScorer
 
 KEPT: Final = 8
+KEPT_SETS: Final = 128
+"""Each tenant may have one of its own."""
 
 
 class FileLibrary:
@@ -24,7 +26,7 @@ class FileLibrary:
     def __init__(self, principles: Path, models: Path) -> None:
         self._files = PrincipleFiles(principles)
         self._registry = Registry(models)
-        self.principles = lru_cache(KEPT)(self._principles)
+        self.principles = lru_cache(KEPT_SETS)(self._principles)
         self.scorer = lru_cache(KEPT)(self._scorer)
 
     def _principles(self, digest: str) -> PrincipleSet:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from membrane.tracker import ADVISORY
+from membrane.pauses import Pause
+from membrane.settings import TenantSettings
 
 
 class Revision(msgspec.Struct, omit_defaults=True):
@@ -21,10 +22,10 @@ class Revision(msgspec.Struct, omit_defaults=True):
 class Meta(msgspec.Struct):
     """`last_tick`: event time of the partition's last tick; `fired_until`: the same, once all of that tick is applied.
     `revised`: what customers are judged by has changed since. `revisions`: by kind. `stages`, `lifecycles`: customers
-    by tenant, then stage or lifecycle. `go_live`, `churn_threshold`: what customers are judged by beside the principles
-    (a threshold above 1: the churn model is only advisory). `unreadable`: kinds whose latest revision is missing
-    (nothing behind it is applied) or cannot be used (the last good one goes on). `seen_end_ms`: when the end of the log
-    was last seen."""
+    by tenant, then stage or lifecycle. `go_live`, `tenants`, `pauses` (of principles), `churn_is_advisory`: what
+    customers are judged by beside the principles. `unreadable`: kinds whose latest revision is missing (nothing behind
+    it is applied) or cannot be used (the last good one goes on). `seen_end_ms`: when the end of the log was last
+    seen."""
 
     last_tick: int = 0
     fired_until: int = 0
@@ -34,7 +35,9 @@ class Meta(msgspec.Struct):
     stages: dict[str, dict[str, int]] = {}
     lifecycles: dict[str, dict[str, int]] = {}
     go_live: int = 0
-    churn_threshold: float = ADVISORY
+    tenants: dict[str, TenantSettings] = {}
+    pauses: list[Pause] = []
+    churn_is_advisory: bool = True
     unreadable: list[str] = []
     seen_end_ms: int = 0
 

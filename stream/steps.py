@@ -2,8 +2,8 @@
 
 The result depends on the log alone, not on how it is cut into blocks. Customers have nothing to do with each other, so
 a stretch of signals and ticks is applied one round at a time (each customer up to its next signal that is news, behind
-the ticks at which it was due before), and the rows of a round are scored in one model call. A revision and an act end a
-stretch.
+the ticks at which it was due before), and the rows of a round are scored in one model call. A revision, a pause and an
+act end a stretch.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
-from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
+from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive, rules_for
 from membrane.errors import InvalidBundle, InvalidPrinciples, RecordUnreadable, StoreRefused
 from membrane.features import features
 from membrane.fold import Folded
+from membrane.layers import COMMON, layered, own_kind, own_tenants
+from membrane.pauses import PauseRecord
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Obligation, Record, decode, encode
 from membrane.settings import TenantSettings
-from membrane.tracker import ADVISORY, Score
+from membrane.tracker import Score
 from membrane.vocabulary import LIFECYCLES, STAGES
 from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
@@ -35,7 +38,6 @@ TICK_CUSTOMERS: Final = 5_000
 """At most so many customers are fired in one commit by one tick."""
 UNREADABLE: Final = "record_unreadable"
 _NO_SCORE: Final = Score()
-_PRINCIPLES: Final = "principles"
 _MODELS: Final = ("stage_model", "churn_model")
 _ACTS: Final = {"meet": MET, "waive": WAIVED}
 
@@ -49,6 +51,7 @@ class _Revision(msgspec.Struct):
     revision: str = ""
     digest: str = ""
     go_live: int = 0
+    tenants: dict[str, TenantSettings] = {}
 
 
 class _Act(msgspec.Struct):
@@ -129,6 +132,7 @@ class PartitionSteps:
         self.meta = read_meta(start.meta)
         self.scorer: DrivenScorer = library.scorer(None, None)
         self.rules = Rules(None, settings)
+        self._own_rules: dict[str, Rules] = {}
         self.find_missing()
 
     def find_missing(self) -> bool:
@@ -140,6 +144,10 @@ class PartitionSteps:
         except StoreRefused as missing:
             self.missing = missing
         return self.missing is None
+
+    def rules_of(self, tenant: str) -> Rules:
+        """What a tenant's customers are judged by: `rules`, unless it has some of its own."""
+        return self._own_rules.get(tenant, self.rules)
 
     def apply(self, block: Decoded, now_ms: int) -> Applied:
         """What a block does, still to be written; `now_ms` only says when the end of the log was seen. A block ends
@@ -247,14 +255,14 @@ class PartitionSteps:
             entry.signal,
             entry.data,
             passing.clocks[ticks],
-            self.rules,
+            self.rules_of(entry.customer[0]),
             fired_until=passing.fired[ticks],
             due=work.due.get(entry.customer, held.due),
         )
         return held, received
 
     def _judge(self, work: _Work, offset: int, held: _Held, received: Received, score: Score) -> None:
-        happened = judge(received, score, self.rules)
+        happened = judge(received, score, self.rules_of(held.record.tenant))
         self._touched(work, held, offset, happened, still=received.still)
 
     def _pass_ticks(self, work: _Work, customer: Customer, passing: Passing, until: int) -> None:
@@ -274,16 +282,19 @@ class PartitionSteps:
             work.due[customer] = None
             self.dropped.append(Dropped(offset, f"{UNREADABLE}: a customer that was due"))
             return
-        happened = advance(held.record, t, self.rules, fired_until=fired_until, revised=work.meta.revised)
+        rules = self.rules_of(customer[0])
+        happened = advance(held.record, t, rules, fired_until=fired_until, revised=work.meta.revised)
         if happened is not None:
             self._touched(work, held, offset, happened)
-        work.due[customer] = next_due(held.record, self.rules, t if happened is None else held.record.clock)
+        work.due[customer] = next_due(held.record, rules, t if happened is None else held.record.clock)
 
     def _other(self, work: _Work, record: LogRecord) -> int | None:
         """Apply a record that is neither signal nor tick. The offset to go on from, when the block must end here."""
         try:
             if record.kind is RecordKind.REVISION:
                 return self._revise(work, record.offset, msgspec.json.decode(record.body, type=_Revision))
+            if record.kind is RecordKind.PAUSE:
+                return self._pause(work, record.offset, msgspec.json.decode(record.body, type=PauseRecord))
             if record.kind is RecordKind.ACT:
                 self._act(work, record, msgspec.json.decode(record.body, type=_Act))
             else:
@@ -314,23 +325,47 @@ class PartitionSteps:
     def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
         """Switch. By other principles something may be owed already, so everybody is judged on the next tick. The
         offset itself when what the revision names is missing: there the block must end."""
-        before, revised = self.rules, _copied(work.meta)
+        revised = _copied(work.meta)
         word = _word(revision.kind)
         try:
             if revision.kind == "settings":
                 revised.go_live = revision.go_live
+            elif revision.kind == "tenants":
+                revised.tenants = revision.tenants
             elif self._fits(revision.kind, revision.digest):
                 revised.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
                 revised.unreadable = [one for one in revised.unreadable if one != word]
             else:  # the last good one goes on, as at every replay
                 revised.unreadable = sorted({*revised.unreadable, word})
-            self._use_revisions(revised)
+            return self._switch(work, offset, revised)
         except StoreRefused as missing:
-            self.missing = missing
-            work.meta.unreadable = sorted({*work.meta.unreadable, word})
-            return offset
+            return self._wait(work, offset, word, missing)
+
+    def _pause(self, work: _Work, offset: int, said: PauseRecord) -> int | None:
+        """A principle counts no more, or again; what else may be paused concerns decisions alone. A pause that had run
+        out by the last tick is forgotten."""
+        if said.pause.what != "principle":
+            return None
+        revised = _copied(work.meta)
+        standing = [one for one in revised.pauses if one.until > work.meta.last_tick]
+        revised.pauses = [one for one in standing if one.id != said.pause.id]
+        if said.act == "pause":
+            revised.pauses.append(said.pause)
+        try:
+            return self._switch(work, offset, revised)
+        except StoreRefused as missing:
+            return self._wait(work, offset, COMMON, missing)
+
+    def _wait(self, work: _Work, offset: int, word: str, missing: StoreRefused) -> int:
+        self.missing = missing
+        work.meta.unreadable = sorted({*work.meta.unreadable, word})
+        return offset
+
+    def _switch(self, work: _Work, offset: int, revised: Meta) -> int | None:
+        before = self.rules, self._own_rules
+        self._use_revisions(revised)
         revised.revision_offset, work.meta = offset, revised
-        if self.rules == before:
+        if (self.rules, self._own_rules) == before:
             return None
         work.everybody_due = revised.revised = True
         work.due = {customer: 0 if customer in work.held else None for customer in work.due}
@@ -340,8 +375,8 @@ class PartitionSteps:
         customer = (record.tenant, record.customer)
         self._load(work, {customer})
         held = work.held.get(customer)
-        state = _ACTS.get(asked.act)
-        happened = act(held.record, asked.obligation, state, asked.time, self.rules) if held and state else None
+        state, rules = _ACTS.get(asked.act), self.rules_of(record.tenant)
+        happened = act(held.record, asked.obligation, state, asked.time, rules) if held and state else None
         if held is None or happened is None:
             self.dropped.append(Dropped(record.offset, "act: the obligation is unknown or closed"))
             return
@@ -351,16 +386,26 @@ class PartitionSteps:
         """Switch to what the revisions name, without what cannot be used. StoreRefused for what is not there."""
         fit = {kind: one.digest for kind, one in meta.revisions.items() if self._fits(kind, one.digest)}
         meta.unreadable = sorted({*meta.unreadable, *(_word(kind) for kind in meta.revisions if kind not in fit)})
-        principles = self.library.principles(fit[_PRINCIPLES]) if _PRINCIPLES in fit else None
+        principles = self.library.principles(fit[COMMON]) if COMMON in fit else None
+        own = {tenant: self.library.principles(fit[own_kind(tenant)]) for tenant in own_tenants(fit)}
         self.scorer = self.library.scorer(*map(fit.get, _MODELS))
-        threshold = ADVISORY if self.scorer.churn_is_advisory else self.settings.churn_threshold
-        meta.churn_threshold = threshold
-        self.rules = Rules(principles, self.settings, threshold, meta.go_live)
+        meta.churn_is_advisory = self.scorer.churn_is_advisory
+        judged = partial(rules_for, churn_is_advisory=meta.churn_is_advisory, go_live=meta.go_live)
+        self.rules = judged(principles, self.settings)
+        sets = {tenant: layered(principles, one) for tenant, one in own.items() if principles is not None}
+        self._own_rules = {
+            tenant: judged(
+                sets.get(tenant, principles),
+                meta.tenants.get(tenant, self.settings),
+                [one for one in meta.pauses if one.tenant == tenant],
+            )
+            for tenant in {*sets, *meta.tenants, *(one.tenant for one in meta.pauses)}
+        }
 
     def _fits(self, kind: str, digest: str) -> bool:
         """Whether this version can use it (it keeps what it has loaded). StoreRefused if it is not there."""
         try:
-            if kind == _PRINCIPLES:
+            if _word(kind) == COMMON:
                 self.library.principles(digest)
             else:
                 self.library.scorer(*(digest if kind == model else None for model in _MODELS))
@@ -403,7 +448,9 @@ class PartitionSteps:
         if still and not happened:
             work.due.setdefault(customer, held.due)
         else:
-            work.due[customer] = 0 if work.meta.revised else next_due(record, self.rules, record.clock)
+            work.due[customer] = (
+                0 if work.meta.revised else next_due(record, self.rules_of(record.tenant), record.clock)
+            )
 
     def _applied(self, work: _Work, next_offset: int) -> Applied:
         return Applied(self._gather(work, next_offset), work.meta, work.transitions)
@@ -428,7 +475,7 @@ def _copied(meta: Meta) -> Meta:
 
 def _word(kind: str) -> str:
     """What `Meta.unreadable` calls a kind of revision."""
-    return _PRINCIPLES if kind == _PRINCIPLES else "models"
+    return COMMON if kind == COMMON or own_tenants([kind]) else "models"
 
 
 def _count(meta: Meta, held: _Held) -> None:

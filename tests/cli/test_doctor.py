@@ -7,6 +7,7 @@ import pytest
 from cli.doctor import examine
 from cli.main import main
 from cli.prepare import Wishes, prepare
+from serving.principle_sets import DEFAULT_PACK
 from storage.directory import DataDir
 
 
@@ -68,3 +69,40 @@ def test_up_without_its_children_is_bad(directory, monkeypatch):
 def test_versions_that_do_not_serve_are_bad(directory, monkeypatch, name, value):
     monkeypatch.setattr(f"cli.doctor.{name}", value)
     assert findings(directory)["versions"] == "bad"
+
+
+def test_a_tenants_file_is_checked_and_told_whether_it_is_in_force(directory, tmp_path, capsys):
+    file = tmp_path / "tenants.yaml"
+    command = ["doctor", "--data", str(directory.path), "--tenants", str(file)]
+    file.write_text("tenants: {acme: {language: es}}")
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert f"note  tenants: {file} is sound, and not in force (none sets anything of its own)" in told
+    prepare(directory.path, Wishes(tenants=file), 2_000)
+    assert main(command) == 0
+    assert f"ok    tenants: {file} is in force: acme" in capsys.readouterr().out
+    file.write_text("tenants: {acme: {langauge: es}}")
+    assert main(command) == 4
+    assert "did you mean 'language'?" in capsys.readouterr().out
+
+
+def test_principles_to_be_reviewed_and_own_ones_that_are_not_heeded_are_told(directory, tmp_path):
+    text = DEFAULT_PACK.read_text("utf-8")
+    known = next(line for line in text.splitlines() if line.startswith("revision:"))
+    head = "  - id: no-selling-in-crisis\n"
+    own, common = tmp_path / "own.yaml", tmp_path / "common.yaml"
+    loose = "owner: sales, text: {es: x, en: x}, when: 'true', effect: defer, applies: {domains: [sales]}"
+    own.write_text(
+        f"pack: own\nrevision: 2026-12-01.1\nextends: default\nprinciples: [{{id: no-selling-in-crisis, {loose}}}]\n"
+    )
+    common.write_text(
+        text.replace(known, "revision: 2099-01-01.1").replace(
+            head, f"{head}    locked: true\n    review_by: 2026-01-01\n"
+        )
+    )
+    prepare(directory.path, Wishes(principles=own), 2_000)
+    assert findings(directory)["principles of default"] == "ok"
+    prepare(directory.path, Wishes(principles=common), 3_000)
+    told = {(one.about, one.state): one.text for one in examine(directory.path)}
+    assert told["principles", "note"] == "past their review_by: no-selling-in-crisis"
+    assert "not heeded" in told["principles of default", "note"]

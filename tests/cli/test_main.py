@@ -21,7 +21,8 @@ from membrane.errors import (
 
 COMMANDS = {
     "up", "serve", "stream", "replay", "dataset uci_incidents", "simulate-customers", "decide", "principles check",
-    "principles test", "models list", "rebuild", "digest", "dead-letters list", "doctor", "demo", "follow",
+    "principles test", "principles shadow-report", "pause add", "pause end", "pause list", "models list", "rebuild",
+    "digest", "dead-letters list", "doctor", "demo", "follow",
 }  # fmt: skip
 
 

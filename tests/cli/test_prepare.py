@@ -109,3 +109,44 @@ def test_files_that_are_not_there_are_named(tmp_path):
         read_principle_file(tmp_path / "nowhere.yaml")
     with pytest.raises(UsageError, match=r"--models .*nowhere: a folder of model bundles was required"):
         prepare(tmp_path / "data", Wishes(models=tmp_path / "nowhere"), NOW)
+
+
+def tenants(folder: Path, text: str) -> Path:
+    path = folder / "tenants.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_tenants_set_is_a_revision_that_has_it_whole(tmp_path):
+    file = tenants(tmp_path, "tenants: {acme: {timezone: America/Bogota}}")
+    for _ in range(2):
+        prepare(tmp_path / "data", Wishes(tenants=file), NOW)
+    prepare(tmp_path / "data", Wishes(), NOW)
+    assert [kind for kind, _ in revisions(tmp_path / "data")].count("tenants") == 1
+    with closing(SignalLog(DataDir.existing(tmp_path / "data"))) as log:
+        assert log.revisions()["tenants"]["tenants"]["acme"]["timezone"] == "America/Bogota"
+
+
+def test_a_faulty_tenants_file_is_refused_at_first_and_later_leaves_what_was_set(tmp_path):
+    bad = tenants(tmp_path, "tenants: {acme: {timezone: Mars}}")
+    with pytest.raises(InvalidPrinciples, match=r"tenants\.yaml:1:28: tenants\.acme\.timezone"):
+        prepare(tmp_path / "data", Wishes(tenants=bad), NOW)
+    prepare(tmp_path / "data", Wishes(tenants=tenants(tmp_path, "tenants: {acme: {}}")), NOW)
+    before = revisions(tmp_path / "data")
+    (warning,) = prepare(tmp_path / "data", Wishes(tenants=tenants(tmp_path, "tenants: 3")), NOW)
+    assert "is not in force; what was set for tenants before stays" in warning
+    assert revisions(tmp_path / "data") == before
+
+
+def test_a_tenants_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"nowhere: a tenants file was required"):
+        prepare(tmp_path / "data", Wishes(tenants=tmp_path / "nowhere"), NOW)
+
+
+def test_an_own_principle_file_lies_over_the_default_one(tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("pack: mine\nrevision: 2026-12-01.1\nextends: default\n")
+    for _ in range(2):
+        assert prepare(tmp_path / "data", Wishes(principles=own), NOW) == []
+    kinds = [kind for kind, _ in revisions(tmp_path / "data")]
+    assert sorted(kinds) == ["churn_model", "principles", "principles/default", "stage_model"]

@@ -200,6 +200,17 @@ def test_the_tests_of_the_pack_that_ships_cover_every_effect_in_every_way(capsys
         assert seen["principles"] == seen["matched"] == seen["not_matched"] == seen["errors"] > 0
 
 
+def test_a_tenants_file_is_checked_against_what_it_extends(file, tmp_path, capsys):
+    base, own = tmp_path / "base.yaml", tmp_path / "own.yaml"
+    text = Path(file()).read_text()
+    base.write_text(text.replace("effect: forbid", "effect: forbid\n    locked: true"))
+    own.write_text(text.replace("pack: ours", "pack: theirs\nextends: default").replace("forbid", "defer"))
+    assert main(["principles", "check", str(own)]) == 0
+    assert main(["principles", "check", str(own), "--base", str(base)]) == 1
+    told = capsys.readouterr().err
+    assert "own.yaml:6:5: principles[0]: loosens 'quiet', which is locked in ours 2026-11-23.1: its effect" in told
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
     assert main(["principles", "check", str(tmp_path / "nowhere.yaml")]) == 1
     assert "nowhere.yaml: a principle file was required" in capsys.readouterr().err

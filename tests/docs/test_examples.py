@@ -15,10 +15,12 @@ import pytest
 from cli.main import main
 from membrane.decisions import Answer, parse_request
 from membrane.principle_tests import run_tests
+from membrane.settings import TenantSettings
 from membrane.signals import check
 from serving.auth import read_keys
 from serving.principle_sets import DEFAULT_PACK
 from storage.principles import compile_principles
+from storage.tenants import read_tenant_file
 from tests.docs.pages import DOCS, PAGES, examples
 
 HEADER = "pack: example\nrevision: 2026-01-01.1\n"
@@ -132,6 +134,14 @@ def test_the_sentence_that_is_shown_is_what_is_read_back(capsys):
 
 
 def test_the_keys_file_that_is_shown_can_be_read(tmp_path):
-    [shown] = examples(DOCS / "operations.md", "yaml")
+    [shown] = [one for one in examples(DOCS / "operations.md", "yaml") if "sha256" in one.body]
     (tmp_path / "keys.yaml").write_text(shown.body)
     assert {identity.tenant for identity in read_keys(tmp_path / "keys.yaml").values()} == {"my-shop"}
+
+
+def test_the_tenants_file_that_is_shown_can_be_read(tmp_path):
+    [shown] = [one for one in examples(DOCS / "operations.md", "yaml") if "tenants:" in one.body]
+    (tmp_path / "tenants.yaml").write_text(shown.body)
+    found = read_tenant_file(tmp_path / "tenants.yaml").tenants
+    plain, shop = msgspec.structs.asdict(TenantSettings()), msgspec.structs.asdict(found["my-shop"])
+    assert [name for name in plain if shop[name] == plain[name]] == []

@@ -15,6 +15,7 @@ from membrane.decisions import Candidate, DecisionRequest
 from membrane.dictionary import BY_NAME, ON_LIFECYCLE, ON_STAGE, CaseFacts, Matters, Value
 from membrane.facts import NOTHING, About
 from membrane.features import FEATURE_NAMES
+from membrane.pauses import Pause
 from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
 from membrane.record import Contact, Obligation, Profile, Record, State, Tracker
@@ -120,6 +121,8 @@ class FakeView:
     due: Sequence[int] = ()
     open_cases: tuple[CaseFacts, ...] = ()
     claims: Sequence[Claim] = ()
+    who: tuple[str, str] = ("default", "c-1")
+    pauses: Sequence[Pause] = ()
 
     @property
     def as_of(self) -> int | None:

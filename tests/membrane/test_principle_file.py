@@ -184,7 +184,7 @@ def test_quiet_hours_that_do_not_say_when_are_refused(fields, problem):
 @pytest.mark.parametrize("day", ["25/12/2026", "2026-02-30", "20261225", 20261225, ""])
 def test_holidays_are_dates(day):
     told = faults_of(document(holidays={"here": [day]}))
-    assert any("must be a date such as 2026-12-25" in one for one in told), told
+    assert any("must be a date such as" in one for one in told), told
 
 
 @pytest.mark.parametrize("pack", sorted(PACK.parent.glob("*.yaml")), ids=lambda path: path.stem)

@@ -164,7 +164,6 @@ def test_the_decision_log_holds_what_a_second_decision_needs(api):
         "principles": given["revisions"]["principles"],
         "consents": [],
         "degraded": [],
-        "claims": [],
     }
 
 
@@ -350,3 +349,45 @@ def test_irreversible_money_is_forbidden_where_other_money_waits(api):
     given = verdicts(ask_everything(api))
     assert {given[f"billing/{kind}"] for kind in IRREVERSIBLE} == {"forbid"}
     assert given["billing/invoice"] == "defer"
+
+
+TRIAL = """
+pack: trial
+revision: 2030-01-01.1
+principles:
+  - id: nothing-by-mail
+    owner: marketing
+    text: {es: "Nada por correo.", en: "Nothing by mail."}
+    applies: {domains: [sales], channels: [email]}
+    when: lifecycle != "closed"
+    effect: defer
+    status: shadow
+"""
+
+
+def test_what_is_in_shadow_is_logged_beside_an_answer_that_has_nothing_of_it(api):
+    assert api.put("/v1/principles", content=TRIAL.encode()).status_code == 200
+    api.write()
+    answer = api.decide(UPSELL, explain="full")
+    assert verdicts(answer) == {"upsell": "allow"}
+    assert "nothing-by-mail" not in answer.text
+    logged = json.loads(api.services.decisions.by_id("default", answer.json()["decision"]).body)
+    assert logged["shadow"] == [
+        {
+            "principle": "nothing-by-mail",
+            "department": "sales",
+            "candidate": "upsell",
+            "verdict": "allow",
+            "would_be": "defer",
+        }
+    ]
+    (shown,) = api.get("/v1/principles").json()["principles"]
+    assert (shown["status"], shown["rollout"], shown["valid_from"]) == ("shadow", 100, None)
+
+
+def test_a_tenants_settings_are_those_that_the_stream_works_with(api):
+    api.write(tenants={"default": {"consent": "opt_in", "language": "es"}, "other": {"consent": "opt_out"}})
+    (verdict,) = api.decide(UPSELL).json()["verdicts"]
+    assert [(one["id"], one["text"][:10]) for one in verdict["reasons"]] == [("opt-in-missing", "El cliente")]
+    api.write(tenants={"other": {"consent": "opt_in"}})
+    assert verdicts(api.decide(UPSELL)) == {"upsell": "allow"}

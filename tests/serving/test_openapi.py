@@ -18,6 +18,8 @@ ROUTES = {
     "/v1/decisions/{decision}": {"get"},
     "/v1/defaults": {"get"},
     "/v1/models": {"get"},
+    "/v1/pauses": {"get", "post"},
+    "/v1/pauses/{pause}": {"delete"},
     "/v1/obligations": {"get"},
     "/v1/obligations/{obligation}/meet": {"post"},
     "/v1/obligations/{obligation}/waive": {"post"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import threading
@@ -144,3 +145,104 @@ def test_bad_sets_are_forgotten_while_other_threads_look_for_them(api, monkeypat
     finally:
         done.set()
         sys.setswitchinterval(interval)
+
+
+OWN = """
+pack: acme
+revision: {revision}
+extends: default
+principles:
+  - id: {id}
+    owner: marketing
+    text: {{es: "Nada por correo.", en: "Nothing by mail."}}
+    applies: {{domains: [sales], channels: [email]}}
+    when: {when}
+    effect: {effect}
+"""
+UPSELL = {"id": "upsell", "domain": "sales", "kind": "upsell", "channel": "email"}
+
+
+def layer(
+    revision: str = "2030-01-01.1", name: str = "no-mail", when: str = 'lifecycle != "closed"', effect: str = "defer"
+) -> str:
+    return OWN.format(revision=revision, id=name, when=when, effect=effect)
+
+
+@pytest.fixture
+def two_tenants(make_api, tmp_path):
+    """An API with a key for each of two tenants; `as_` asks as one of them."""
+    keys = tmp_path / "keys.yaml"
+    entries = [
+        f"- {{sha256: {hashlib.sha256(name.encode()).hexdigest()}, tenant: {name}, scopes: [read, decide, admin]}}"
+        for name in ("acme", "other")
+    ]
+    keys.write_text("\n".join(entries))
+    api = make_api(keys=keys)
+
+    def as_(tenant: str):
+        api.headers = {"Authorization": f"Bearer {tenant}"}
+        return api
+
+    return as_
+
+
+def in_force(api, tenant: str) -> None:
+    """What the log names is what the streams say they work with."""
+    api.write(tenant=tenant, revisions={**api.services.log.revisions(), "stage_model": MODEL})
+
+
+MODEL = {"revision": "seed", "digest": "0" * 64}
+
+
+def test_a_tenants_own_file_counts_for_its_customers_alone(two_tenants):
+    answer = put(two_tenants("acme"), layer())
+    assert (answer.status_code, answer.json()["changed"]) == (200, True)
+    assert put(two_tenants("acme"), layer()).json()["changed"] is False
+    seen = {}
+    for tenant in ("acme", "other"):
+        api = two_tenants(tenant)
+        in_force(api, tenant)
+        body = api.decide(UPSELL).json()
+        shown = api.get("/v1/principles").json()
+        seen[tenant] = body["verdicts"][0]["verdict"], " over " in body["revisions"]["principles"], shown["pack"]
+        assert ("no-mail" in [one["id"] for one in shown["principles"]]) == (tenant == "acme")
+    assert seen == {"acme": ("defer", True, "acme"), "other": ("allow", False, "cx-default")}
+
+
+def test_a_newer_set_for_everybody_reaches_tenants_with_a_file_of_their_own(two_tenants):
+    api = two_tenants("acme")
+    put(api, layer())
+    assert put(api, pack("2030-01-01.1")).json()["changed"] is True
+    in_force(api, "acme")
+    assert " over 2030-01-01.1+" in api.decide(UPSELL).json()["revisions"]["principles"]
+
+
+def test_a_tenants_file_that_loosens_what_is_locked_is_refused(two_tenants):
+    api = two_tenants("acme")
+    head = "  - id: no-selling-in-crisis\n"
+    locked = pack("2030-01-01.1").replace(head, f"{head}    locked: true\n")
+    assert put(api, locked).status_code == 200
+    loose = layer("2030-01-02.1", "no-selling-in-crisis", 'stage.name == "crisis"', "defer")
+    answer = put(api, loose)
+    assert answer.status_code == 422
+    assert "locked in cx-default 2030-01-01.1" in answer.text
+    assert api.post("/v1/principles/check", content=loose.encode()).json()["valid"] is False
+
+
+def test_a_tenants_file_has_revisions_of_its_own(two_tenants):
+    api = two_tenants("acme")
+    assert put(api, layer("2020-01-01.2")).status_code == 200
+    assert put(api, layer("2020-01-01.1")).status_code == 409
+    assert put(two_tenants("other"), layer("2020-01-01.1")).status_code == 200
+
+
+def test_a_tenants_file_that_became_unreadable_is_told_and_the_last_good_set_decides(two_tenants):
+    api = two_tenants("acme")
+    put(api, layer())
+    in_force(api, "acme")
+    assert api.decide(UPSELL).json()["state"]["degraded"] == []
+    in_force(api, "acme")
+    named = api.services.log.revisions() | {"stage_model": MODEL, "principles/acme": MODEL}
+    api.write(tenant="acme", revisions=named)
+    body = api.decide(UPSELL).json()
+    assert (body["verdicts"][0]["verdict"], body["state"]["degraded"]) == ("defer", ["principles_last_good"])

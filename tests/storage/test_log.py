@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import storage.log
 from membrane.errors import StoreUnavailable
+from membrane.pauses import Pause, PauseRecord
 from membrane.ports import NewSignal, RecordKind, partition_of
 from membrane.times import HOUR
 from storage.directory import DataDir
@@ -367,3 +368,28 @@ def test_several_processes_worth_of_logs_append_without_gaps(directory, make_sig
     assert [[r.offset for r in partition] for partition in records] == [list(range(len(p))) for p in records]
     for log in logs:
         log.close()
+
+
+def pause(name="sales", what="domain", until=100):
+    return Pause(f"p-{name}", "t", what, name, 10, until, "ana", "why")
+
+
+def test_a_pause_goes_into_every_partition_or_into_its_customers(log):
+    assert (log.pauses_change(), log.pauses(0)) == (None, [])
+    assert log.pause(PauseRecord("pause", 10, "ana", "why", pause()), 9)
+    assert [[record.kind for record in partition] for partition in everything(log)] == [[RecordKind.PAUSE]] * 2
+    assert log.pause(PauseRecord("pause", 10, "ana", "why", pause("c-1", "customer")), 9)
+    (*_, record) = log.read(partition_of("t", "c-1", 2), 0, 9)
+    assert (record.kind, record.tenant, record.customer) == (RecordKind.PAUSE, "t", "c-1")
+    assert log.pauses_change() == 2
+
+
+def test_the_last_word_on_each_pause_is_known(log):
+    for one in (pause(), pause("marketing", until=50)):
+        log.pause(PauseRecord("pause", 10, "ana", "why", one), 9)
+    said = PauseRecord("resume", 20, "bob", "over", pause())
+    log.pause(said, 9)
+    assert [one.pause.name for one in log.pauses(0)] == ["sales", "marketing"]
+    assert log.pauses(0)[0] == said
+    assert [one.pause.name for one in log.pauses(20)] == ["marketing"]
+    assert (log.pauses(50), log.pauses(0, "another tenant")) == ([], [])

@@ -17,11 +17,14 @@ from membrane.facts import RecordFacts
 from membrane.features import FEATURE_NAMES, features
 from membrane.fold import Folded
 from membrane.forecast import copied_tracker
+from membrane.pauses import Pause, PauseRecord
+from membrane.ports import RecordKind
+from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
 from membrane.record import decode
 from membrane.settings import TenantSettings
 from membrane.signals import TYPES, StoredSignal, typed
-from membrane.times import DAY, HOUR, MINUTE
+from membrane.times import DAY, HOUR, MINUTE, format_time
 from membrane.tracker import Score
 from membrane.view import Progress, View
 from membrane.vocabulary import STAGES
@@ -410,3 +413,75 @@ def test_an_unreadable_record_stops_only_its_own_customer() -> None:
     assert store.records["default", "c-1"] == b"garbage"
     assert ("default", "c-2") in store.records
     assert [dropped.reason for dropped in steps.dropped] == ["record_unreadable"]
+
+
+class LivingPacks(OneLibrary):
+    """A set of which a part begins and ends in the time of the log and reaches half of the customers; under digests of
+    d a tenant's own over it."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        promise = {"kind": "agent_call", "owner": "service", "due": "9h", "once_per": "case"}
+        term = {"valid_from": format_time(START + 5 * DAY), "valid_to": format_time(START + 25 * DAY)}
+        if digest.startswith("d"):
+            own = principle("case.open > 0", "require", id="own", obligation=promise, **term)
+            document = {"pack": "own", "revision": "2026-12-01.1", "extends": "default", "principles": [own]}
+            return read_principles(document, {}, digest=digest)
+        half = principle("case.open > 1", "require", obligation=promise, rollout="50%")
+        return principle_set(principle("case.open > 0", "require", obligation=promise, **term), half)
+
+
+moments = st.integers(0, 40 * 24).map(lambda hours: START + hours * HOUR)
+
+
+@st.composite
+def living_logs(draw: st.DrawFn) -> MemoryLog:
+    """Logs with pauses, tenants' settings and own principles between signals of two tenants and ticks."""
+    log = MemoryLog()
+    log.revision("principles", "a" * 64)
+    for number in range(draw(st.integers(1, 22))):
+        what = draw(st.sampled_from(("signal",) * 6 + ("tick",) * 3 + ("pause", "resume", "tenants", "own")))
+        if what == "signal":
+            kind = draw(st.sampled_from(("case.opened", "case.resolved", "case.reopened", "contact.made")))
+            item = signal(number, kind, draw(times), draw(payloads[kind]), customer=draw(st.sampled_from("cd")))
+            log.signal(msgspec.structs.replace(item, tenant=draw(st.sampled_from(("default", "acme")))))
+        elif what == "tick":
+            log.tick(draw(moments))
+        elif what == "own":
+            log.revision("principles/acme", "d" * 64)
+        elif what == "tenants":
+            tenants = {"acme": {"go_live": draw(moments)}}
+            body = {"kind": "tenants", "revision": "r", "digest": "e" * 64, "tenants": tenants}
+            log.add(RecordKind.REVISION, msgspec.json.encode(body))
+        else:
+            since = draw(moments)
+            name = draw(st.sampled_from(("require-it-0", "own")))
+            tenant = draw(st.sampled_from(("default", "acme")))
+            paused = Pause(f"p-{name}-{tenant}", tenant, "principle", name, since, since + 3 * DAY, "ana", "why")
+            log.add(RecordKind.PAUSE, msgspec.json.encode(PauseRecord(what, since, "ana", "why", paused)))
+    return log
+
+
+@given(log=living_logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=12))
+@settings(max_examples=80)
+def test_law_1_holds_with_terms_shares_layers_settings_and_pauses(log: MemoryLog, cuts: list[int]) -> None:
+    whole = run(log, [len(log.records)], library=LivingPacks())
+    for sizes in ([1], [2], [7], cuts):
+        other = run(log, sizes, library=LivingPacks())
+        assert (other.records, other.effects, other.obligations) == (whole.records, whole.effects, whole.obligations)
+
+
+@given(log=living_logs(), later=st.integers(0, 40 * DAY))
+@settings(max_examples=80)
+def test_law_7_holds_with_terms_shares_layers_settings_and_pauses(log: MemoryLog, later: int) -> None:
+    store = run(log, [5], library=LivingPacks())
+    t = max((decode(body).clock for body in store.records.values()), default=START) + later
+    ticked = MemoryLog()
+    ticked.records = list(log.records)
+    ticked.tick(t)
+    expected = run(ticked, [5], library=LivingPacks())
+    steps, meta = PartitionSteps(0, store, LivingPacks(), TenantSettings()), read_meta(store.body)
+    for (tenant, customer), body in store.records.items():
+        progress = Progress(meta.fired_until, meta.revised)
+        seen = View(decode(body), t, steps.rules_of(tenant), progress=progress).record
+        assert seen is not None
+        assert seen.obligations == decode(expected.records[tenant, customer]).obligations

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 
 from membrane.errors import InvalidBundle, InvalidPrinciples, StoreRefused
+from membrane.pauses import Pause, PauseRecord
 from membrane.ports import RecordKind
+from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
 from membrane.record import MET, OPEN, WAIVED, decode
 from membrane.settings import TenantSettings
@@ -16,6 +20,7 @@ from stream.infer import DrivenScorer
 from stream.meta import read_meta
 from stream.steps import PartitionSteps
 from tests.fakes import MemoryLog, MemoryStore, OneLibrary
+from tests.membrane.fakes_principles import principle
 from tests.strategies import START, signal
 
 SEVERE = {"case": "A", "category": "net", "severity": 1}
@@ -211,3 +216,141 @@ def test_only_the_moment_at_which_the_end_was_seen_comes_from_the_wall_clock(ben
     block = Block(0, 2, (), at_end=True)
     bench.steps.write(bench.steps.apply(decode_block(block), START + 5))
     assert msgspec.json.decode(bench.store.body) == body | {"seen_end_ms": START + 5}
+
+
+class LayeredLibrary(OneLibrary):
+    """Under digests of d a tenant's own set, by which a call is owed for any open case."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        if not digest.startswith("d"):
+            return super().principles(digest)
+        promise = {"kind": "agent_call", "owner": "service", "due": "1h", "once_per": "case"}
+        own = principle("case.open > 0", "require", id="own", obligation=promise)
+        document = {"pack": "own", "revision": "2026-12-01.1", "extends": "default", "principles": [own]}
+        return read_principles(document, {}, digest=digest)
+
+
+def owed_by(bench: Bench, tenant: str) -> list[str]:
+    return sorted(one.principle for one in decode(bench.store.records[tenant, "c-1"]).obligations)
+
+
+def test_a_tenants_own_principles_make_something_owed_to_its_customers_alone() -> None:
+    bench = Bench()
+    bench.library = LayeredLibrary()
+    bench.start()
+    bench.log.revision("principles", "a" * 64)
+    for number, tenant in enumerate(("acme", "other")):
+        item = signal(number, "case.opened", START, {"case": "A", "category": "net", "severity": 3})
+        bench.log.signal(msgspec.structs.replace(item, tenant=tenant))
+    bench.log.revision("principles/acme", "d" * 64)
+    bench.log.tick(START + HOUR)
+    bench.go()
+    assert set(owed_by(bench, "acme")) - set(owed_by(bench, "other")) == {"own"}
+    bench.start()
+    assert bench.steps.rules_of("acme").principles.name.startswith("2026-12-01.1+dddddddd over ")
+    assert bench.steps.rules_of("other") is bench.steps.rules
+
+
+def test_a_tenants_own_set_that_cannot_be_loaded_leaves_everything_as_it_was(bench: Bench) -> None:
+    before = bench.steps.rules_of("default")
+    bench.log.revision("principles/default", "b" * 64)
+    bench.go()
+    assert bench.steps.rules_of("default") == before
+    assert read_meta(bench.store.body).unreadable == ["principles"]
+
+
+def settings_of(**tenants: dict[str, object]) -> bytes:
+    return json.dumps({"kind": "tenants", "revision": "r", "digest": "e" * 64, "tenants": tenants}).encode()
+
+
+def both_tell(bench: Bench, number: int, kind: str, t: int, data: dict[str, object]) -> None:
+    for tenant in ("acme", "other"):
+        bench.log.signal(msgspec.structs.replace(signal(number, kind, t, data), tenant=tenant))
+
+
+def test_a_tenant_that_is_not_live_yet_owes_nothing_and_its_settings_outlive_a_restart() -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"go_live": START + 30 * HOUR}))
+    both_tell(bench, 1, "case.opened", START, SEVERE)
+    bench.log.tick(START + HOUR)
+    bench.go()
+    assert (owed_by(bench, "acme"), owed_by(bench, "other") != []) == ([], True)
+    bench.start()
+    both_tell(bench, 2, "case.opened", START + 40 * HOUR, SEVERE | {"case": "B"})
+    bench.go()
+    assert len(owed_by(bench, "acme")) > 0
+
+
+def test_what_tenants_set_is_judged_by_from_its_place_in_the_log_on() -> None:
+    bench = Bench()
+    bench.library = LayeredLibrary()
+    bench.start()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"churn_threshold": 0.25, "billing_categories": ["net"]}))
+    bench.go()
+    assert bench.steps.rules_of("acme").settings.billing_categories == ("net",)
+    assert bench.steps.rules_of("acme").principles is bench.steps.rules.principles
+    bench.log.revision("principles/acme", "d" * 64)
+    bench.log.add(RecordKind.REVISION, settings_of(other={}))
+    bench.go()
+    assert bench.steps.rules_of("acme").settings == bench.steps.settings
+    assert bench.steps.rules_of("acme").principles.extends == "default"
+
+
+def test_settings_that_cannot_be_read_are_dropped_and_those_before_stay() -> None:
+    bench = Bench()
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"consent": "opt_in"}))
+    bench.log.add(RecordKind.REVISION, settings_of(acme={"consent": "perhaps"}))
+    bench.go()
+    assert [lost.reason.split(":")[0] for lost in bench.steps.dropped] == ["undecodable"]
+    assert bench.steps.rules_of("acme").settings.consent == "opt_in"
+
+
+def pause_said(act: str, t: int, *, what: str = "principle", tenant: str = "default", until: int = 0) -> bytes:
+    paused = Pause("p-1", tenant, what, "promise-a-time", START, until or START + 90 * HOUR, "ana", "why")
+    return msgspec.json.encode(PauseRecord(act, t, "ana", "why", paused))
+
+
+def test_a_paused_principle_makes_nothing_owed_until_somebody_ends_the_pause() -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.PAUSE, pause_said("pause", START))
+    bench.log.signal(signal(1, "case.opened", START, SEVERE))
+    bench.log.tick(START + HOUR)
+    bench.go()
+    assert "promised_time" not in bench.owed()
+    bench.start()
+    bench.log.add(RecordKind.PAUSE, pause_said("resume", START + 2 * HOUR))
+    bench.log.tick(START + 3 * HOUR)
+    bench.go()
+    assert bench.owed()["promised_time"] == OPEN
+    assert (bench.steps.meta.pauses, bench.steps.dropped) == ([], [])
+
+
+def test_a_paused_principle_makes_something_owed_when_the_pause_runs_out() -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.PAUSE, pause_said("pause", START, until=START + 10 * HOUR))
+    bench.log.signal(signal(1, "case.opened", START, SEVERE))
+    bench.log.tick(START + HOUR)
+    bench.log.tick(START + 12 * HOUR)
+    bench.go()
+    (owed,) = [one for one in decode(bench.store.records["default", "c-1"]).obligations if one.kind == "promised_time"]
+    assert owed.opened_at == START + 10 * HOUR
+
+
+@pytest.mark.parametrize(("what", "tenant"), [("domain", "default"), ("customer", "default"), ("principle", "other")])
+def test_what_else_is_paused_changes_nothing_that_is_owed(what: str, tenant: str) -> None:
+    bench = Bench()
+    bench.log.revision("principles", "a" * 64)
+    bench.log.add(RecordKind.PAUSE, pause_said("pause", START, what=what, tenant=tenant))
+    bench.log.signal(signal(1, "case.opened", START, SEVERE))
+    bench.go()
+    assert bench.owed()["promised_time"] == OPEN
+
+
+def test_a_pause_that_cannot_be_read_is_dropped(bench: Bench) -> None:
+    bench.log.add(RecordKind.PAUSE, b'{"act": "pause"}')
+    bench.go()
+    assert [lost.reason.split(":")[0] for lost in bench.steps.dropped] == ["undecodable"]
