@@ -28,6 +28,8 @@ def build_parser() -> CommandParser:
     _add_services(commands)
     _add_signals(commands)
     _add_questions(commands)
+    _add_principles(commands)
+    _add_demo(commands)
     _add_stores(commands)
     return parser
 
@@ -113,7 +115,8 @@ def _add_signals(commands: Commands) -> None:
 def _add_questions(commands: Commands) -> None:
     decide = _command(
         commands, "decide", "cli.decide:decide",
-        "Asks whether a customer may be contacted; without --customer the request is read as JSON from standard input.",
+        "Asks whether a customer may be contacted; without --customer the request is read as JSON from standard input, "
+        "with --batch many of them from a file.",
         "membrane decide --customer c-42 --domain marketing --kind upsell --channel email --url http://127.0.0.1:8080",
     )  # fmt: skip
     _target(decide)
@@ -121,6 +124,13 @@ def _add_questions(commands: Commands) -> None:
         decide.option(f"--{name}", _NAMED, f"the {name}")
     decide.option("--language", one_of("en", "es"), "language of the reasons", metavar="LANG")
     decide.option("--clock", one_of("wall", "signals"), "what time it is, with --data", default="wall")
+    # No variable: MEMBRANE_BATCH is how many signals the stream commits at once.
+    decide.add_argument("--batch", metavar="FILE", help="a file of requests, one a line; - for standard input")
+    decide.option("--out", path, "file for the answers of a batch, one a line", metavar="FILE")
+    _progress(decide)
+
+
+def _add_principles(commands: Commands) -> None:
     principles = _group(commands, "principles", "Checks and tests principle files.")
     for name, handler, text in (
         ("check", "cli.principles:check", "Shows every fault of a principle file."),
@@ -128,6 +138,9 @@ def _add_questions(commands: Commands) -> None:
     ):
         parser = _command(principles, name, handler, text, f"membrane principles {name} etiquette.yaml")
         parser.add_argument("file", type=path, metavar="FILE", help="principle file")
+
+
+def _add_demo(commands: Commands) -> None:
     demo = _command(
         commands, "demo", "cli.demo:demo",
         "Plays the story of a shop in crisis through real processes, and 2,000 simulated customers beside it.",
@@ -170,6 +183,10 @@ def _target(parser: CommandParser) -> None:
     parser.option("--key", _NAMED, "key of that API", metavar="KEY")
     parser.option("--data", path, "a data directory instead of an API", metavar="DIR")
     parser.option("--tenant", _NAMED, "whose customers, with --data", default="default")
+
+
+def _tenant(parser: CommandParser) -> None:
+    parser.option("--tenant", _NAMED, "whose customers", default="default")
 
 
 def _progress(parser: CommandParser) -> None:

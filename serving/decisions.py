@@ -6,6 +6,7 @@ too old narrows the answer to the classes' safe defaults; only when nothing can 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from itertools import count
 from time import perf_counter
@@ -31,6 +32,7 @@ from serving.problems import Problem, check_json, not_json, report, unavailable
 from storage.decisions import DecisionLog
 
 _LOG_FULL: Final = "log_full"
+_ROOM_SECONDS: Final = 0.01
 
 
 class Evidence(msgspec.Struct):
@@ -70,6 +72,11 @@ class Decisions:
         identity.must("decide")
         body = await read_body(scope, receive, cap=MAX_DECISION_BYTES)
         await send_json(send, 200, self.answer(body, identity.tenant))
+
+    async def room(self) -> None:
+        """Waits until the decision log takes answers quickly: for who would rather wait than go unlogged."""
+        while self._log is not None and self._log.crowded:  # noqa: ASYNC110 - its writer is a thread without a loop
+            await asyncio.sleep(_ROOM_SECONDS)
 
     def answer(self, body: bytes, tenant: str) -> bytes:
         """The encoded answer to a request's body. Problem 400 or 503, InvalidRequest."""

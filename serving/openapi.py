@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from membrane.decisions import Answer, DecisionRequest
 from membrane.signals import Text, Time
 from serving import reads
+from serving.answers import NDJSON
 from serving.customer_view import CustomerView
 from serving.events import BATCH, SINGLE
 from serving.ingest import IngestAnswer
@@ -36,6 +37,7 @@ class Event(msgspec.Struct):
 
 ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("post", "/v1/decisions"): (200, Answer),
+    ("post", "/v1/decisions/batch"): (200, Answer),
     ("post", "/v1/signals"): (202, IngestAnswer),
     ("get", "/v1/customers/{customer}"): (200, CustomerView),
     ("get", "/v1/customers/{customer}/timeline"): (200, Timeline),
@@ -55,6 +57,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
 
 BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/v1/decisions"): {JSON: DecisionRequest},
+    ("post", "/v1/decisions/batch"): {NDJSON: DecisionRequest},
     ("post", "/v1/signals"): {SINGLE: Event, BATCH: list[Event], JSON: dict[str, Any]},
     ("put", "/v1/principles"): {YAML: str},
     ("post", "/v1/principles/check"): {YAML: str},
@@ -64,6 +67,11 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
 
 _HOT: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/v1/decisions"): {"summary": "Whether candidates may be carried out now, and why", "tags": ["decisions"]},
+    ("post", "/v1/decisions/batch"): {
+        "summary": "Any number of decisions, a request a line",
+        "description": "For each line, in order, a line of the answer, streamed: an answer, or a problem with `line`.",
+        "tags": ["decisions"],
+    },
     ("post", "/v1/signals"): {
         "summary": "Send signals as CloudEvents; 202 once they are on the disk",
         "description": "`application/json` is the binary content mode: attributes in ce-* headers, `data` as the body.",
@@ -78,6 +86,7 @@ _HOT: Final[dict[tuple[str, str], dict[str, Any]]] = {
         ],
     },
 }  # fmt: skip
+_MEDIA_TYPES: Final = {"/metrics": "text/plain", "/v1/decisions/batch": NDJSON}
 _OPEN: Final = frozenset({"/livez", "/readyz", "/metrics"})
 _PROBLEM: Final = {
     "type": "object",
@@ -133,7 +142,7 @@ def _whole(app: FastAPI) -> dict[str, Any]:
 
 def _describe_operation(operation: dict[str, Any], key: tuple[str, str], shapes: dict[str, Any]) -> None:
     status, answer = ANSWERS.get(key, (200, None))
-    media_type = "text/plain" if key[1] == "/metrics" else JSON
+    media_type = _MEDIA_TYPES.get(key[1], JSON)
     schema = shapes[repr(answer)] if answer is not None else {}
     operation["responses"] = {
         str(status): {"description": "The answer", "content": {media_type: {"schema": schema}}},

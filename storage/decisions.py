@@ -108,6 +108,11 @@ class DecisionLog:
                 self._changed.notify_all()
         return True
 
+    @property
+    def crowded(self) -> bool:
+        """Whether half of the queue is taken: who can wait should."""
+        return len(self._queue) >= self._max_waiting // 2
+
     def flush(self, timeout_seconds: float = 1.0) -> bool:
         """Waits until everything put before is written; False if that took longer."""
         with self._changed:

@@ -20,8 +20,9 @@ from membrane.errors import (
 )
 
 COMMANDS = {
-    "up", "serve", "stream", "replay", "dataset uci_incidents", "simulate-customers", "decide", "principles check",
-    "principles test", "models list", "rebuild", "digest", "dead-letters list", "doctor", "demo",
+    "up", "serve", "stream", "replay", "dataset uci_incidents", "simulate-customers", "decide",
+    "principles check", "principles test", "models list", "rebuild", "digest",
+    "dead-letters list", "doctor", "demo",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ ROUTES = {
     "/v1/customers/{customer}/decisions": {"get"},
     "/v1/customers/{customer}/timeline": {"get"},
     "/v1/decisions": {"post"},
+    "/v1/decisions/batch": {"post"},
     "/v1/decisions/{decision}": {"get"},
     "/v1/defaults": {"get"},
     "/v1/models": {"get"},
