@@ -128,6 +128,16 @@ def _add_questions(commands: Commands) -> None:
     decide.add_argument("--batch", metavar="FILE", help="a file of requests, one a line; - for standard input")
     decide.option("--out", path, "file for the answers of a batch, one a line", metavar="FILE")
     _progress(decide)
+    explain = _command(
+        commands, "explain", "cli.explain:explain",
+        "Decides a logged decision again from its evidence and the log; exits 1 unless each bit of it is the same.",
+        "membrane explain fb5de7134f05140e-3 --data ./shop --today",
+    )  # fmt: skip
+    explain.add_argument("decision", metavar="DECISION", help="id of the decision")
+    _data(explain)
+    _tenant(explain)
+    explain.switch("--today", "also decide it by what is known and in force now")
+    explain.option("--clock", one_of("wall", "signals"), "what time it is, with --today", default="wall")
 
 
 def _add_principles(commands: Commands) -> None:

@@ -14,46 +14,42 @@ from typing import Final
 
 import msgspec
 
-from membrane.decide import decide, default_verdicts
+from membrane.decide import default_verdicts
 from membrane.decisions import Answer, DecisionRequest, encode_answer, parse_request
-from membrane.engine import Rules
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
-from membrane.view import Progress, View
+from membrane.view import Progress
 from membrane.vocabulary import class_of
 from serving.answers import send_json
 from serving.auth import Identity
 from serving.config import ServeConfig
+from serving.evidence import NO_PRINCIPLES, Evidence, LoggedDecision, judged
 from serving.freshness import StreamState
 from serving.known import Knowledge, Known
 from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, read_body
 from serving.metrics import Metrics
-from serving.principle_sets import NO_PRINCIPLES
 from serving.problems import Problem, check_json, not_json, report, unavailable
 from storage.decisions import DecisionLog
 
 _LOG_FULL: Final = "log_full"
 _ROOM_SECONDS: Final = 0.01
-
-
-class Evidence(msgspec.Struct):
-    """What a decision was made from, beside the record of that version: enough to make it again."""
-
-    now: int
-    version: int | None
-    principles: str
-    consents: list[tuple[int, int, bool, int]]
-    degraded: list[str]
-
-
-class LoggedDecision(msgspec.Struct):
-    """A line of the decision log."""
-
-    request: DecisionRequest
-    answer: msgspec.Raw
-    evidence: Evidence
-
-
 _log_encoder: Final = msgspec.json.Encoder()
+
+
+class Patience:
+    """Whether the time for an answer is over: `end` on `perf_counter`. It knows how often it was asked, and whether it
+    ever said so."""
+
+    __slots__ = ("_end", "looks", "over")
+
+    def __init__(self, end: float) -> None:
+        self._end = end
+        self.looks = 0
+        self.over = False
+
+    def __call__(self) -> bool:
+        self.looks += 1
+        self.over = perf_counter() > self._end
+        return self.over
 
 
 class Decisions:
@@ -95,38 +91,14 @@ class Decisions:
 
     def _decide(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
         known = self._knowledge.of(tenant, request.customer)
-        now = self._knowledge.now()
-        principles = known.in_force.principles or NO_PRINCIPLES
-        answer = decide(
-            request,
-            self._view(request, known, now),
-            principles,
-            self._settings,
-            t=now,
-            degraded=known.degraded,
-            expired=lambda: perf_counter() - started > self._deadline_seconds,
-        )
+        evidence = _evidence(known, self._knowledge.now())
+        patience = Patience(started + self._deadline_seconds)
+        answer = judged(request, known.record, evidence, known.in_force.principles, self._settings, patience)
+        if patience.over:
+            evidence.looks = patience.looks
         self._complete(answer, known)
         self._count(request, answer)
-        return self._logged(request, answer, tenant, known, now)
-
-    def _view(self, request: DecisionRequest, known: Known, now: int) -> View:
-        """The customer now, or at its own clock when the request names the moment."""
-        clock = known.record.clock if known.record is not None else 0
-        t = max(now, clock) if request.at is None else clock
-        state = known.state
-        return View(
-            known.record,
-            t,
-            self._rules(known),
-            known.consents,
-            progress=Progress(state.fired_until, state.revised, known.due),
-        )
-
-    def _rules(self, known: Known) -> Rules:
-        """What the stream of the customer's partition judges by."""
-        state = known.state
-        return Rules(known.in_force.principles, self._settings, state.churn_threshold, state.go_live)
+        return self._logged(request, answer, tenant, evidence)
 
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""
@@ -136,16 +108,14 @@ class Decisions:
         answer.revisions.stage_model = _model(known.state, "stage_model")
         answer.revisions.churn_model = _model(known.state, "churn_model")
 
-    def _logged(self, request: DecisionRequest, answer: Answer, tenant: str, known: Known, now: int) -> bytes:
+    def _logged(self, request: DecisionRequest, answer: Answer, tenant: str, evidence: Evidence) -> bytes:
         """The encoded answer, once it is on its way into the decision log; one that says so if there was no room."""
         if self._log is None:
             return encode_answer(answer)
-        version = answer.state.version
-        evidence = Evidence(now, version, answer.revisions.principles, list(known.consents), known.degraded)
         encoded = encode_answer(answer)
         body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence))
         try:
-            if self._log.put(answer.decision, tenant, request.customer, now, body):
+            if self._log.put(answer.decision, tenant, request.customer, evidence.now, body):
                 return encoded
         except StoreUnavailable:
             pass  # the policy `block` waited long enough
@@ -176,6 +146,20 @@ def parse(body: bytes) -> DecisionRequest:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise not_json() from None
+
+
+def _evidence(known: Known, now: int) -> Evidence:
+    state = known.state
+    return Evidence(
+        now,
+        known.record.version if known.record is not None else None,
+        (known.in_force.principles or NO_PRINCIPLES).name,
+        known.consents,
+        known.degraded,
+        Progress(state.fired_until, state.revised, known.due),
+        state.churn_threshold,
+        state.go_live,
+    )
 
 
 def _model(state: StreamState, kind: str) -> str | None:

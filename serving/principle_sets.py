@@ -15,7 +15,7 @@ import msgspec
 import membrane
 from membrane.errors import MembraneError
 from membrane.ports import RecordKind
-from membrane.principles import GUARANTEES, PrincipleSet, compare_revisions
+from membrane.principles import PrincipleSet, compare_revisions
 from serving.freshness import StreamState
 from serving.problems import Problem, report
 from storage.log import SignalLog
@@ -23,10 +23,6 @@ from storage.principles import PrincipleFiles, compile_principles, read_principl
 
 KIND: Final = "principles"
 DEFAULT_PACK: Final = Path(membrane.__file__).parent / "packs" / "default.yaml"
-
-
-NO_PRINCIPLES: Final = PrincipleSet("none", "none", "none", GUARANTEES, (), (), ())
-"""What decides when no set can be had: the class defaults of `no_principles` do, and the guarantees hold."""
 
 
 @dataclass(frozen=True, slots=True)

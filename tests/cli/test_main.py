@@ -20,7 +20,7 @@ from membrane.errors import (
 )
 
 COMMANDS = {
-    "up", "serve", "stream", "replay", "dataset uci_incidents", "simulate-customers", "decide",
+    "up", "serve", "stream", "replay", "dataset uci_incidents", "simulate-customers", "decide", "explain",
     "principles check", "principles test", "models list", "rebuild", "digest",
     "dead-letters list", "doctor", "demo",
 }  # fmt: skip
