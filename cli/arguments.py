@@ -138,16 +138,38 @@ def _add_questions(commands: Commands) -> None:
     _tenant(explain)
     explain.switch("--today", "also decide it by what is known and in force now")
     explain.option("--clock", one_of("wall", "signals"), "what time it is, with --today", default="wall")
+    ledger = _command(
+        commands, "ledger", "cli.ledger:ledger",
+        "What departments asked of customers' attention by week, what they got, and in favour of whom not.",
+        "membrane ledger --data ./shop --weeks 4 --plot ledger.svg",
+    )  # fmt: skip
+    _data(ledger)
+    _tenant(ledger)
+    ledger.option("--weeks", whole(1, 1_000), "the last so many weeks with decisions", default=12, metavar="N")
+    _plot(ledger)
 
 
 def _add_principles(commands: Commands) -> None:
-    principles = _group(commands, "principles", "Checks and tests principle files.")
+    principles = _group(commands, "principles", "Checks, tests and tries principle files.")
     for name, handler, text in (
         ("check", "cli.principles:check", "Shows every fault of a principle file."),
         ("test", "cli.principles:test", "Runs the tests inside a principle file."),
     ):
         parser = _command(principles, name, handler, text, f"membrane principles {name} etiquette.yaml")
         parser.add_argument("file", type=path, metavar="FILE", help="principle file")
+    simulate = _command(
+        principles, "simulate", "cli.simulate:simulate",
+        "What a draft would have changed of the contacts that were made.",
+        "membrane principles simulate --draft etiquette.yaml --days 30 --data ./shop",
+    )  # fmt: skip
+    simulate.option("--draft", path, "principle file to try; - for standard input", metavar="FILE", required=True)
+    _data(simulate)
+    _tenant(simulate)
+    simulate.option("--days", whole(1, 3650), "the contacts of so many days", default=30, metavar="N")
+    simulate.option("--at", moment, "the end of these days; the latest signal if it is left out", metavar="TIME")
+    simulate.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
+    _plot(simulate)
+    _progress(simulate)
 
 
 def _add_demo(commands: Commands) -> None:
@@ -197,6 +219,10 @@ def _target(parser: CommandParser) -> None:
 
 def _tenant(parser: CommandParser) -> None:
     parser.option("--tenant", _NAMED, "whose customers", default="default")
+
+
+def _plot(parser: CommandParser) -> None:
+    parser.option("--plot", path, "SVG to draw", metavar="FILE")
 
 
 def _progress(parser: CommandParser) -> None:

@@ -13,13 +13,15 @@ from membrane.defaults import defaults_table
 from membrane.signals import schemas
 from serving import reads
 from serving.auth import Identity
-from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
+from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import Act, list_obligations, parse_act, record_act
 from serving.page import add_page
-from serving.principle_sets import propose
+from serving.principle_sets import KIND, propose
+from serving.problems import not_found
 from serving.reads import json
 from serving.services import Services
+from serving.simulation import Simulations, parse_at
 from serving.timeline import parse_cursor, timeline
 from storage.principles import compile_principles
 
@@ -28,6 +30,8 @@ Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of 
 Named = Annotated[str, InPath(min_length=1, max_length=256)]
 State = Annotated[Literal["open", "met", "breached", "waived"] | None, Query()]
 Force = Annotated[bool, Query(description="go back to an older revision")]
+Days = Annotated[int, Query(ge=1, le=MAX_SIMULATION_DAYS, description="the contacts of so many days")]
+At = Annotated[str | None, Query(max_length=40, description="the end of these days; default: the latest signal")]
 Owner = Annotated[str | None, Query(max_length=64)]
 
 
@@ -44,6 +48,7 @@ def _requires(scope: str) -> Callable[[Request], Awaitable[Identity]]:
 
 Reader = Annotated[Identity, Depends(_requires("read"))]
 Actor = Annotated[Identity, Depends(_requires("act"))]
+Admin = Annotated[Identity, Depends(_requires("admin"))]
 READ: Final = [Depends(_requires("read"))]
 ADMIN: Final = [Depends(_requires("admin"))]
 
@@ -90,6 +95,7 @@ def _customers(services: Services) -> APIRouter:
 
 def _principles(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/principles", tags=["principles"])
+    simulations = Simulations(services.config.child, str(services.config.data))
 
     @router.get("", summary="The principles in force", dependencies=READ)
     async def principles() -> Response:
@@ -108,6 +114,16 @@ def _principles(services: Services) -> APIRouter:
     async def check_principles(request: Request) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         return json(await services.cold(reads.check_answer, compile_principles, body))
+
+    @router.post("/simulate", summary="What a draft would have changed of the contacts that were made")
+    async def simulate_principles(identity: Admin, request: Request, days: Days = 30, at: At = None) -> Response:
+        until = parse_at(at)
+        draft = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
+        await services.cold(compile_principles, draft)
+        if KIND not in await services.cold(services.log.revisions):
+            raise not_found("principle set")
+        outcome = await simulations.run(draft, identity.tenant, days, until)
+        return Response(outcome, media_type="application/json")
 
     return router
 

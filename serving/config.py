@@ -9,6 +9,7 @@ from typing import Literal
 
 from membrane.settings import TenantSettings
 from serving.limits import DECISION_SECONDS, MAX_CONNECTIONS
+from serving.simulation import Child
 from storage.clock import wall_ms
 
 Clock = Literal["wall", "signals"]
@@ -20,7 +21,8 @@ class ServeConfig:
 
     `data`: the data directory, made if missing. `keys`: the keys file; without one only loopback is served.
     `parent_pid`: stop when that is no longer our parent. `share_port`: other API processes of the same directory listen
-    there, too. `deadline_seconds`: what a decision has not judged by then gets its class default.
+    there, too. `deadline_seconds`: what a decision has not judged by then gets its class default. `child`: how to run
+    another `membrane` command as our child, for what is too slow to be done here.
     """
 
     data: Path
@@ -36,3 +38,4 @@ class ServeConfig:
     deadline_seconds: float = DECISION_SECONDS
     settings: TenantSettings = field(default_factory=TenantSettings)
     now_ms: Callable[[], int] = wall_ms
+    child: Child | None = None

@@ -21,6 +21,8 @@ HEADER_SECONDS: Final = 5.0
 MAX_HEADER_BYTES: Final = 64 * KIB
 MAX_CONNECTIONS: Final = 512
 DECISION_SECONDS: Final = 0.050
+SIMULATION_SECONDS: Final = 120.0
+MAX_SIMULATION_DAYS: Final = 366
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

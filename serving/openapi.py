@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from membrane.decisions import Answer, DecisionRequest
 from membrane.signals import Text, Time
+from membrane.trial import Outcome
 from serving import reads
 from serving.answers import NDJSON
 from serving.customer_view import CustomerView
@@ -47,6 +48,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/principles"): (200, reads.PrinciplesAnswer),
     ("put", "/v1/principles"): (200, reads.PutPrinciplesAnswer),
     ("post", "/v1/principles/check"): (200, reads.CheckAnswer),
+    ("post", "/v1/principles/simulate"): (200, Outcome),
     ("get", "/v1/obligations"): (200, ObligationList),
     ("post", "/v1/obligations/{obligation}/meet"): (202, ActAnswer),
     ("post", "/v1/obligations/{obligation}/waive"): (202, ActAnswer),
@@ -61,6 +63,7 @@ BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/v1/signals"): {SINGLE: Event, BATCH: list[Event], JSON: dict[str, Any]},
     ("put", "/v1/principles"): {YAML: str},
     ("post", "/v1/principles/check"): {YAML: str},
+    ("post", "/v1/principles/simulate"): {YAML: str},
     ("post", "/v1/obligations/{obligation}/meet"): {JSON: ActRequest},
     ("post", "/v1/obligations/{obligation}/waive"): {JSON: ActRequest},
 }

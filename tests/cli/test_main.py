@@ -20,8 +20,8 @@ from membrane.errors import (
 )
 
 COMMANDS = {
-    "up", "serve", "stream", "replay", "dataset uci_incidents", "simulate-customers", "decide", "explain",
-    "principles check", "principles test", "models list", "rebuild", "digest",
+    "up", "serve", "stream", "replay", "dataset uci_incidents", "simulate-customers", "decide", "explain", "ledger",
+    "principles check", "principles test", "principles simulate", "models list", "rebuild", "digest",
     "dead-letters list", "doctor", "demo",
 }  # fmt: skip
 

@@ -102,6 +102,7 @@ def test_without_keys_only_loopback_may_be_served(make_api):
         ("GET", "/nowhere", 404),
         ("GET", "/v1/stages/stream", 404),
         ("POST", "/v1/permits/p/confirm", 404),
+        ("POST", "/v1/principles/simulate?days=<script>", 422),
         ("PUT", "/v1/decisions/batch", 405),
         ("DELETE", "/v1/customers/c-1", 405),
         ("GET", "/v1/signals", 405),

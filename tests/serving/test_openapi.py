@@ -24,6 +24,7 @@ ROUTES = {
     "/v1/obligations/{obligation}/waive": {"post"},
     "/v1/principles": {"get", "put"},
     "/v1/principles/check": {"post"},
+    "/v1/principles/simulate": {"post"},
     "/v1/schemas": {"get"},
     "/v1/signals": {"post"},
     "/v1/stages": {"get"},
