@@ -28,6 +28,8 @@ def build_parser() -> CommandParser:
     _add_services(commands)
     _add_signals(commands)
     _add_questions(commands)
+    _add_principles(commands)
+    _add_demo(commands)
     _add_stores(commands)
     return parser
 
@@ -114,7 +116,8 @@ def _add_signals(commands: Commands) -> None:
 def _add_questions(commands: Commands) -> None:
     decide = _command(
         commands, "decide", "cli.decide:decide",
-        "Asks whether a customer may be contacted; without --customer the request is read as JSON from standard input.",
+        "Asks whether a customer may be contacted; without --customer the request is read as JSON from standard input, "
+        "with --batch many of them from a file.",
         "membrane decide --customer c-42 --domain marketing --kind upsell --channel email --url http://127.0.0.1:8080",
     )  # fmt: skip
     _target(decide)
@@ -122,6 +125,20 @@ def _add_questions(commands: Commands) -> None:
         decide.option(f"--{name}", _NAMED, f"the {name}")
     decide.option("--language", one_of("en", "es"), "language of the reasons", metavar="LANG")
     decide.option("--clock", one_of("wall", "signals"), "what time it is, with --data", default="wall")
+    # No variable: MEMBRANE_BATCH is how many signals the stream commits at once.
+    decide.add_argument("--batch", metavar="FILE", help="a file of requests, one a line; - for standard input")
+    decide.option("--out", path, "file for the answers of a batch, one a line", metavar="FILE")
+    _progress(decide)
+    explain = _command(
+        commands, "explain", "cli.explain:explain",
+        "Decides a logged decision again from its evidence and the log; exits 1 unless each bit of it is the same.",
+        "membrane explain fb5de7134f05140e-3 --data ./shop --today",
+    )  # fmt: skip
+    explain.add_argument("decision", metavar="DECISION", help="id of the decision")
+    _data(explain)
+    _tenant(explain)
+    explain.switch("--today", "also decide it by what is known and in force now")
+    explain.option("--clock", one_of("wall", "signals"), "what time it is, with --today", default="wall")
     follow = _command(
         commands, "follow", "cli.follow:follow",
         "Prints stage changes, obligations and revoked permits as they happen, a JSON document a line.",
@@ -129,8 +146,20 @@ def _add_questions(commands: Commands) -> None:
     )  # fmt: skip
     _url(follow)
     follow.option("--after", _NAMED, "go on behind the event of this id", metavar="ID")
+    ledger = _command(
+        commands, "ledger", "cli.ledger:ledger",
+        "What departments asked of customers' attention by week, what they got, and in favour of whom not.",
+        "membrane ledger --data ./shop --weeks 4 --plot ledger.svg",
+    )  # fmt: skip
+    _data(ledger)
+    _tenant(ledger)
+    ledger.option("--weeks", whole(1, 1_000), "the last so many weeks with decisions", default=12, metavar="N")
+    _plot(ledger)
+
+
+def _add_principles(commands: Commands) -> None:
     _add_pauses(commands)
-    principles = _group(commands, "principles", "Checks and tests principle files.")
+    principles = _group(commands, "principles", "Checks, tests and tries principle files.")
     for name, handler, text in (
         ("check", "cli.principles:check", "Shows every fault of a principle file, and what is suspicious about it."),
         ("test", "cli.principles:test", "Runs the tests inside a principle file, and says what they cover."),
@@ -151,6 +180,22 @@ def _add_questions(commands: Commands) -> None:
     _data(report)
     report.option("--tenant", _NAMED, "whose decisions alone")
     report.option("--since", moment, "only decisions for TIME and later", metavar="TIME")
+    simulate = _command(
+        principles, "simulate", "cli.simulate:simulate",
+        "What a draft would have changed of the contacts that were made.",
+        "membrane principles simulate --draft etiquette.yaml --days 30 --data ./shop",
+    )  # fmt: skip
+    simulate.option("--draft", path, "principle file to try; - for standard input", metavar="FILE", required=True)
+    _data(simulate)
+    _tenant(simulate)
+    simulate.option("--days", whole(1, 3650), "the contacts of so many days", default=30, metavar="N")
+    simulate.option("--at", moment, "the end of these days; the latest signal if it is left out", metavar="TIME")
+    simulate.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
+    _plot(simulate)
+    _progress(simulate)
+
+
+def _add_demo(commands: Commands) -> None:
     demo = _command(
         commands, "demo", "cli.demo:demo",
         "Plays the story of a shop in crisis through real processes, and 2,000 simulated customers beside it.",
@@ -228,6 +273,14 @@ def _target(parser: CommandParser) -> None:
 def _url(parser: CommandParser) -> None:
     parser.option("--url", _NAMED, "a running API", metavar="URL", default=f"http://127.0.0.1:{DEFAULT_PORT}")
     parser.option("--key", _NAMED, "key of that API", metavar="KEY")
+
+
+def _tenant(parser: CommandParser) -> None:
+    parser.option("--tenant", _NAMED, "whose customers", default="default")
+
+
+def _plot(parser: CommandParser) -> None:
+    parser.option("--plot", path, "SVG to draw", metavar="FILE")
 
 
 def _progress(parser: CommandParser) -> None:

@@ -71,6 +71,10 @@ class ApiClient:
         """The JSON answer to a DELETE. UsageError for what the API refuses."""
         return self._expect_success(self.send("DELETE", path)).json()
 
+    def post_lines(self, path: str, body: bytes, media_type: str) -> list[bytes]:
+        """The lines of the answer to a POST. UsageError for what the API refuses."""
+        return self._expect_success(self.send("POST", path, body, media_type)).body.splitlines()
+
     def send(self, method: str, path: str, body: bytes | None = None, media_type: str = JSON) -> Reply:
         """The reply, whatever its status but 503. StoreUnavailable when there is none in good time."""
         deadline = time.monotonic() + self._patience_seconds

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.client import ApiClient
 from cli.exits import DONE
 from cli.output import print_json, say
 from cli.replay import chosen_url
 from membrane.errors import StoreUnavailable, UsageError
+
+if TYPE_CHECKING:
+    from serving.config import ServeConfig
 
 PATH: Final = "/v1/decisions"
 _NAMES: Final = ("customer", "domain", "kind", "channel")
@@ -21,7 +24,12 @@ PATIENCE_SECONDS: Final = 5.0
 
 
 def decide(args: argparse.Namespace) -> int:
-    """Asks and prints the answer."""
+    """Asks and prints the answer; with --batch the answers to a whole file."""
+    if args.batch is not None:
+        _check_alone(args)
+        from cli.batch import decide_batch
+
+        return decide_batch(args)
     url = chosen_url(args)
     body = json.dumps(request(args)).encode()
     if url is not None:
@@ -50,11 +58,25 @@ def request(args: argparse.Namespace) -> Any:
     return {"customer": given["customer"], "candidates": [candidate], **language}
 
 
+def _check_alone(args: argparse.Namespace) -> None:
+    """UsageError for options that a batch says line by line."""
+    given = [f"--{name}" for name in (*_NAMES, "language") if getattr(args, name) is not None]
+    if given:
+        raise UsageError(f"decide: with --batch each line is a whole request: {', '.join(given)} cannot be given")
+
+
 def _from_standard_input() -> Any:
     try:
         return json.load(sys.stdin)
     except ValueError as error:
         raise UsageError(f"decide: --customer or a JSON request on standard input is required: {error}") from error
+
+
+def directory_config(args: argparse.Namespace) -> ServeConfig:
+    """How the stores of --data are asked."""
+    from serving.config import ServeConfig
+
+    return ServeConfig(data=args.data, clock=args.clock, deadline_seconds=PATIENCE_SECONDS)
 
 
 def lines(answer: dict[str, Any]) -> list[str]:
@@ -95,13 +117,12 @@ def _text(value: Any) -> str:
 
 def _ask_directory(args: argparse.Namespace, body: bytes) -> Any:
     """Asks the stores of a directory, without a server and without writing anything."""
-    from serving.asking import ask
-    from serving.config import ServeConfig
+    from serving.asking import asking
     from serving.problems import Problem
 
-    config = ServeConfig(data=args.data, clock=args.clock, deadline_seconds=PATIENCE_SECONDS)
     try:
-        return json.loads(ask(config, args.tenant, body))
+        with asking(directory_config(args)) as decisions:
+            return json.loads(decisions.answer(body, args.tenant))
     except Problem as problem:
         error = StoreUnavailable if problem.status == _UNAVAILABLE else UsageError
         raise error(problem.detail) from problem

@@ -54,7 +54,7 @@ def replay(args: argparse.Namespace) -> int:
     counts, started = Counts(), time.monotonic()
     bar = progress_bar("replay", asked=args.progress)
     try:
-        with open_feed(args) as feed, _open(args.file) as (file, size):
+        with open_feed(args) as feed, open_input(args.file, "signals") as (file, size):
             reader = _watched(file, lambda done: bar(done, size), shown=size > 0)
             send_all(reader, feed, counts, pace=_pace(args.rate))
     finally:
@@ -121,8 +121,9 @@ def chosen_url(args: argparse.Namespace) -> str | None:
 
 
 @contextmanager
-def _open(name: str) -> Iterator[tuple[BinaryIO, int]]:
-    """The file and its size; 0 where that is not known."""
+def open_input(name: str, what: str) -> Iterator[tuple[BinaryIO, int]]:
+    """The file of `what` (- is standard input) and its size, 0 where that is not known. UsageError if it cannot be
+    read."""
     if name == "-":
         yield sys.stdin.buffer, 0
         return
@@ -130,7 +131,7 @@ def _open(name: str) -> Iterator[tuple[BinaryIO, int]]:
         try:
             file = stack.enter_context(Path(name).open("rb"))
         except OSError as error:
-            raise UsageError(f"{name}: a file of signals was required: {error.strerror}") from error
+            raise UsageError(f"{name}: a file of {what} was required: {error.strerror}") from error
         yield file, Path(name).stat().st_size
 
 

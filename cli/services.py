@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.output import complain, print_json, say
-from cli.processes import leave_on_sigterm, pid_file, read_pid
+from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file, read_pid
 from cli.supervisor import Child, Supervisor
 from membrane.errors import UsageError
 from storage.clock import wall_ms
@@ -63,6 +63,7 @@ def serve(args: argparse.Namespace) -> int:
         clock=args.clock,
         keys=args.keys,
         parent_pid=args.parent_pid,
+        child=lambda words: (command_line(words), own_environment()),
     )
     if args.parent_pid is not None:
         return run_api(config)

@@ -113,12 +113,16 @@ def body_limits() -> str:
             ("one signal", f"{MAX_SIGNAL_BYTES // kib} KiB", "413; in a batch that signal alone is rejected"),
             ("a batch", f"{limits.MAX_BATCH_BYTES // kib:,} KiB and {limits.MAX_BATCH_SIGNALS:,} signals", "413"),
             ("a decision request", f"{limits.MAX_DECISION_BYTES // kib} KiB", "413"),
+            ("a batch of decisions", "none; each line as a decision request", "413 in the place of that line"),
+            ("days of a simulation", f"{limits.MAX_SIMULATION_DAYS}", "422"),
             ("a principle file", f"{limits.MAX_PRINCIPLES_BYTES // kib} KiB", "413"),
             ("who and why of meeting or waiving an obligation", f"{limits.MAX_ACT_BYTES // kib} KiB", "413"),
             ("a request's headers", f"{limits.MAX_HEADER_BYTES // kib} KiB", "431"),
             ("connections of one process", f"{limits.MAX_CONNECTIONS}", "503"),
             ("time for a request's headers", f"{limits.HEADER_SECONDS:g} s", "the connection is closed"),
             ("time for a request's body", f"{limits.BODY_SECONDS:g} s", "408"),
+            ("time for the next part of a batch of decisions", f"{limits.BATCH_SECONDS:g} s", "408 as its last line"),
+            ("time for a simulation", f"{limits.SIMULATION_SECONDS:g} s", "503"),
         ),
     )
 

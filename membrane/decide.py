@@ -28,7 +28,7 @@ from membrane.times import format_optional, format_time, parse_time
 from membrane.vocabulary import CHANNEL_INDEX, OBLIGATION_KINDS, Verdict, channel_index, class_of, domain_index
 from membrane.wording import TEXTS
 
-__all__ = ["Decided", "View", "decide", "decide_beside", "default_verdicts"]
+__all__ = ["Decided", "View", "asked_for", "decide", "decide_beside", "default_verdicts"]
 
 
 class Decided(NamedTuple):
@@ -72,7 +72,7 @@ def decide_beside(
     """
     moment = _moment(request, view, t)
     base = Sight(view if moment <= view.t else view.at(moment), settings)
-    asked = [_asked(place, one, base, principles, moment) for place, one in enumerate(request.candidates)]
+    asked = [asked_for(place, one, base, principles, moment) for place, one in enumerate(request.candidates)]
     deadline = Deadline(expired)
     judge = Judge(settings, tuple(cause for cause in degraded if cause in TABLE), deadline)
     contest = Contest(asked, base, judge, request.choose)
@@ -120,7 +120,8 @@ def _moment(request: d.DecisionRequest, view: View, t: int) -> int:
     return moment
 
 
-def _asked(place: int, candidate: d.Candidate, base: Sight, principles: PrincipleSet, moment: int) -> Asked:
+def asked_for(place: int, candidate: d.Candidate, base: Sight, principles: PrincipleSet, moment: int) -> Asked:
+    """A candidate made ready to be judged, if nothing else is said at `moment`."""
     channel = candidate.channel if candidate.channel in CHANNEL_INDEX else "other"
     slot = slot_of(candidate.domain, candidate.kind, channel, candidate.direction)
     consent = base.view.consent(channel_index(channel), domain_index(candidate.domain))

@@ -29,7 +29,11 @@ class Granted(Struct, frozen=True):
 
 
 def reserve(
-    request: DecisionRequest, claims: Sequence[Claim], deciding: Deciding, new_permit: Callable[[], str], t: int
+    request: DecisionRequest,
+    claims: Sequence[Claim],
+    deciding: Deciding,
+    new_permit: Callable[[Candidate], str],
+    t: int,
 ) -> tuple[Answer, list[Granted]]:
     """The answer to a request at `t`, and the permits it grants, whose ids stand in the verdicts.
 
@@ -46,7 +50,7 @@ def reserve(
     for one, verdict in sorted(allowed, key=lambda pair: _rank(pair[0])):
         if granted and not _still_allowed(answer, request, one, verdict, deciding, [*claims, *_claims(granted)]):
             continue
-        claim = Claim(new_permit(), t, domain_index(one.domain), channel_index(one.channel), one.kind, t + PERMIT_MS)
+        claim = Claim(new_permit(one), t, domain_index(one.domain), channel_index(one.channel), one.kind, t + PERMIT_MS)
         granted.append(Granted(one, claim))
         verdict.permit, verdict.permit_until = claim.permit, format_time(claim.until)
     return answer, granted

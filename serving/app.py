@@ -1,4 +1,4 @@
-"""The ASGI app: three hot routes as plain endpoints, everything else by FastAPI, one way to refuse for all."""
+"""The ASGI app: four hot routes as plain endpoints, everything else by FastAPI, one way to refuse for all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from starlette.routing import Match
 from serving import problems
 from serving.answers import send_problem
 from serving.auth import Identity, Keys
+from serving.batch import DecisionBatch
 from serving.cold import add_routes
 from serving.customers import PREFIX, Customers
 from serving.decisions import Decisions
@@ -51,6 +52,7 @@ class Api:
         self.revoker = Revoker(services, decisions)
         self._hot: dict[tuple[str, str], Endpoint] = {
             ("POST", "/v1/decisions"): decisions,
+            ("POST", "/v1/decisions/batch"): DecisionBatch(decisions),
             ("POST", "/v1/signals"): Ingest(services.log, services.committer, services.metrics, services.config.now_ms),
         }
         self.router = _router(services, {path: method for method, path in self._hot})

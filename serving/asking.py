@@ -1,8 +1,9 @@
-"""One decision over the stores of a data directory, without a server: nothing is written, only to ask."""
+"""Decisions over the stores of a data directory, without a server: nothing is written, only to ask."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from serving.claims import LiveClaims
 from serving.config import ServeConfig
@@ -19,10 +20,11 @@ from storage.principles import PrincipleFiles
 from storage.record_reader import RecordReader
 
 
-def ask(config: ServeConfig, tenant: str, body: bytes) -> bytes:
-    """What POST /v1/decisions would answer a key of that tenant, except that it is not logged.
+@contextmanager
+def asking(config: ServeConfig) -> Iterator[Decisions]:
+    """What answers as POST /v1/decisions would, except that nothing is logged.
 
-    Raises UsageError for no data directory, InvalidRequest, StoreUnavailable, and Problem 400 or 503.
+    Raises UsageError for no data directory, StoreUnavailable; answering raises InvalidRequest and Problem 400 or 503.
     """
     directory = DataDir.existing(config.data)
     with closing(LogReader(directory)) as log, closing(RecordReader(directory)) as records:
@@ -33,4 +35,4 @@ def ask(config: ServeConfig, tenant: str, body: bytes) -> bytes:
         with closing(ClaimStore(directory.claims_path)) as store:
             claims = LiveClaims(store, config.now_ms) if directory.claims_path.exists() else None
             knowledge = Knowledge(log, records, freshness, principles, Pauses(log, config.now_ms), claims)
-            return Decisions(knowledge, config, Metrics(), None, None).answer(body, tenant)
+            yield Decisions(knowledge, config, Metrics(), None, None)

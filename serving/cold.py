@@ -10,19 +10,22 @@ from fastapi import Path as InPath
 from starlette.responses import Response, StreamingResponse
 
 from membrane.defaults import defaults_table
+from membrane.layers import COMMON
 from membrane.signals import schemas
 from serving import permits, reads
 from serving.auth import Identity
 from serving.checking import check_answer
 from serving.following import Followers
-from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, read_body
+from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
 from serving.page import add_page
 from serving.pauses import begin, end, listed, parse_pause
-from serving.principle_sets import drafted, propose
+from serving.principle_sets import checked, drafted, propose
+from serving.problems import not_found
 from serving.reads import json
 from serving.services import Services
+from serving.simulation import Simulations, parse_at
 from serving.timeline import parse_cursor, timeline
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -33,6 +36,8 @@ Force = Annotated[bool, Query(description="go back to an older revision")]
 LastEvent = Annotated[str | None, Header(max_length=8192, description="go on behind this event")]
 Said = Annotated[str, Query(min_length=1, max_length=256, pattern=PRINTABLE)]
 Everything = Annotated[bool, Query(alias="all", description="those that have ended, too")]
+Days = Annotated[int, Query(ge=1, le=MAX_SIMULATION_DAYS, description="the contacts of so many days")]
+At = Annotated[str | None, Query(max_length=40, description="the end of these days; default: the latest signal")]
 Owner = Annotated[str | None, Query(max_length=64)]
 
 
@@ -103,6 +108,7 @@ def _customers(services: Services) -> APIRouter:
 
 def _principles(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/principles", tags=["principles"])
+    simulations = Simulations(services.config.child, str(services.config.data))
 
     @router.get("", summary="The principles in force")
     async def principles(identity: Reader) -> Response:
@@ -128,6 +134,16 @@ def _principles(services: Services) -> APIRouter:
                 check_answer, lambda data: drafted(data, log, files), body, services.records, tenant, settings
             )
         )
+
+    @router.post("/simulate", summary="What a draft would have changed of the contacts that were made")
+    async def simulate_principles(identity: Admin, request: Request, days: Days = 30, at: At = None) -> Response:
+        until = parse_at(at)
+        draft = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
+        if COMMON not in await services.cold(services.log.revisions):
+            raise not_found("principle set")
+        await services.cold(checked, draft, services.log, services.principles.files)
+        outcome = await simulations.run(draft, identity.tenant, days, until)
+        return Response(outcome, media_type="application/json")
 
     return router
 

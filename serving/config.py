@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from serving.limits import DECISION_SECONDS, MAX_CONNECTIONS
+from serving.simulation import Child
 from storage.clock import wall_ms
 
 Clock = Literal["wall", "signals"]
@@ -19,7 +20,8 @@ class ServeConfig:
 
     `data`: the data directory, made if missing. `keys`: the keys file; without one only loopback is served.
     `parent_pid`: stop when that is no longer our parent. `share_port`: other API processes of the same directory listen
-    there, too. `deadline_seconds`: what a decision has not judged by then gets its class default.
+    there, too. `deadline_seconds`: what a decision has not judged by then gets its class default. `child`: how to run
+    another `membrane` command as our child, for what is too slow to be done here.
     """
 
     data: Path
@@ -34,3 +36,4 @@ class ServeConfig:
     decision_log: Literal["block", "drop"] = "drop"
     deadline_seconds: float = DECISION_SECONDS
     now_ms: Callable[[], int] = wall_ms
+    child: Child | None = None

@@ -6,8 +6,8 @@ too old narrows the answer to the classes' safe defaults; only when nothing can 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import count
 from time import perf_counter
@@ -15,57 +15,49 @@ from typing import Final
 
 import msgspec
 
-from membrane.caps import Claim
-from membrane.decide import Decided, decide_beside, default_verdicts
+from membrane.decide import Decided, default_verdicts
 from membrane.decisions import Answer, Candidate, CandidateVerdict, DecisionRequest, encode_answer, parse_request
-from membrane.engine import rules_for
 from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
-from membrane.pauses import Pause
-from membrane.reserving import Granted, reserve
-from membrane.shadow import Shadow
-from membrane.view import Progress, View
+from membrane.reserving import Granted
+from membrane.settings import TenantSettings
+from membrane.view import Progress
 from membrane.vocabulary import class_of
 from serving.answers import send_json
 from serving.auth import Identity
 from serving.claims import LiveClaims
 from serving.config import ServeConfig
+from serving.evidence import NO_PRINCIPLES, Case, Evidence, LoggedDecision, judged, reserved
 from serving.freshness import StreamState
 from serving.known import CLAIMS_UNREADABLE, Knowledge, Known
 from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, header, read_body
 from serving.metrics import Metrics
-from serving.principle_sets import NO_PRINCIPLES
 from serving.problems import Problem, check_json, invalid_field, not_json, report, unavailable
 from storage.claims import NewPermit, Permit
 from storage.decisions import DecisionLog
 
 _LOG_FULL: Final = "log_full"
-
-
-class Evidence(msgspec.Struct, omit_defaults=True):
-    """What a decision was made from, beside the record of that version: enough to make it again. `claims` were there
-    before those it made itself."""
-
-    now: int
-    version: int | None
-    principles: str
-    consents: list[tuple[int, int, bool, int]]
-    degraded: list[str]
-    claims: list[Claim] = []
-    pauses: list[Pause] = []
-
-
-class LoggedDecision(msgspec.Struct, omit_defaults=True):
-    """A line of the decision log. `shadow` is what principles on trial would have said."""
-
-    request: DecisionRequest
-    answer: msgspec.Raw
-    evidence: Evidence
-    shadow: list[Shadow] = []
-
-
+_ROOM_SECONDS: Final = 0.01
+_MAX_KEY: Final = 256
 _log_encoder: Final = msgspec.json.Encoder()
 _candidate: Final = msgspec.json.Decoder(Candidate)
-_MAX_KEY: Final = 256
+_EVERYBODY: Final = TenantSettings()
+
+
+class Patience:
+    """Whether the time for an answer is over: `end` on `perf_counter`. It knows how often it was asked, and whether it
+    ever said so."""
+
+    __slots__ = ("_end", "looks", "over")
+
+    def __init__(self, end: float) -> None:
+        self._end = end
+        self.looks = 0
+        self.over = False
+
+    def __call__(self) -> bool:
+        self.looks += 1
+        self.over = perf_counter() > self._end
+        return self.over
 
 
 class Decisions:
@@ -94,6 +86,11 @@ class Decisions:
         body = await read_body(scope, receive, cap=MAX_DECISION_BYTES)
         await send_json(send, 200, self.answer(body, identity.tenant, key))
 
+    async def room(self) -> None:
+        """Waits until the decision log takes answers quickly: for who would rather wait than go unlogged."""
+        while self._log is not None and self._log.crowded:  # noqa: ASYNC110 - its writer is a thread without a loop
+            await asyncio.sleep(_ROOM_SECONDS)
+
     def answer(self, body: bytes, tenant: str, key: str | None = None) -> bytes:
         """The encoded answer to a request's body; `key` is its idempotency key. Problem 400, 422 or 503,
         InvalidRequest."""
@@ -116,10 +113,17 @@ class Decisions:
     def _decide(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
         now = self._knowledge.now()
         known = self._knowledge.of(tenant, request.customer, now)
-        decided = self._decided(request, tenant, known, now, started, known.claims)
+        return self._answered(request, known, _case(tenant, known, now), started)
+
+    def _answered(self, request: DecisionRequest, known: Known, case: Case, started: float) -> bytes:
+        """The encoded answer without permits: complete, counted and logged."""
+        patience = Patience(started + self._deadline_seconds)
+        decided = judged(request, case, patience)
+        if patience.over:
+            case.evidence.looks = patience.looks
         self._complete(decided.answer, known)
         self._count(request, decided.answer)
-        return self._logged(request, decided, tenant, known, now)
+        return self._logged(request, decided, case)
 
     def _reserve(self, request: DecisionRequest, tenant: str, started: float, body: bytes, key: str | None) -> bytes:
         """The same with permits, while no other process can claim. Without a store that can be written to nothing is
@@ -135,35 +139,22 @@ class Decisions:
                     return _same(earlier, digest)
                 seen = self._knowledge.applied(tenant, request.customer)
                 known = self._knowledge.of(tenant, request.customer, now, held.claims)
-                decided, granted = self._granted(request, tenant, known, now, started)
+                case, patience = _case(tenant, known, now), Patience(started + self._deadline_seconds)
+                decided, granted = reserved(request, case, patience, _new_permit)
+                if patience.over:
+                    case.evidence.looks = patience.looks
+                self._complete(decided.answer, known)
                 held.grant(decided.answer.decision, [_permit(one) for one in granted], seen)
-                encoded = self._logged(request, decided, tenant, known, now)
+                encoded = self._logged(request, decided, case)
                 if key is not None:
                     held.remember(key, digest, encoded)
         except StoreUnavailable:
             known = self._knowledge.of(tenant, request.customer, now, ())
             known.degraded.append(CLAIMS_UNREADABLE)
-            decided = self._decided(request, tenant, known, now, started, ())
-            self._complete(decided.answer, known)
-            encoded = self._logged(request, decided, tenant, known, now)
-        else:
-            self._claims.made([one.claim for one in granted])
+            return self._answered(request, known, _case(tenant, known, now), started)
+        self._claims.made([one.claim for one in granted])
         self._count(request, decided.answer)
         return encoded
-
-    def _granted(
-        self, request: DecisionRequest, tenant: str, known: Known, now: int, started: float
-    ) -> tuple[Decided, list[Granted]]:
-        """The decision with its permits; what is tried beside it is that of the first look."""
-        first: list[Decided] = []
-
-        def deciding(asked: DecisionRequest, claims: Sequence[Claim]) -> Answer:
-            first.append(self._decided(asked, tenant, known, now, started, claims))
-            return first[-1].answer
-
-        answer, granted = reserve(request, known.claims, deciding, _new_permit, now)
-        self._complete(answer, known)
-        return Decided(answer, first[0].shadow), granted
 
     def judged_again(self, permit: Permit) -> CandidateVerdict | None:
         """The verdict that a permit's candidate would get now, its own claim apart; None while that cannot be told. For
@@ -175,42 +166,8 @@ class Decisions:
         except MembraneError:
             return None
         others = [one for one in known.claims if one.permit != permit.id]
-        return self._decided(request, permit.tenant, known, now, perf_counter(), others).answer.verdicts[0]
-
-    def _decided(
-        self, request: DecisionRequest, tenant: str, known: Known, now: int, started: float, claims: Sequence[Claim]
-    ) -> Decided:
-        return decide_beside(
-            request,
-            self._view(request, tenant, known, now, claims),
-            known.in_force.principles or NO_PRINCIPLES,
-            known.settings,
-            t=now,
-            degraded=known.degraded,
-            expired=lambda: perf_counter() - started > self._deadline_seconds,
-        )
-
-    def _view(self, request: DecisionRequest, tenant: str, known: Known, now: int, claims: Sequence[Claim]) -> View:
-        """The customer now, or at its own clock when the request names the moment."""
-        clock = known.record.clock if known.record is not None else 0
-        t = max(now, clock) if request.at is None else clock
-        state = known.state
-        view = View(
-            known.record,
-            t,
-            rules_for(  # what the stream of the customer's partition judges by
-                known.in_force.principles,
-                known.settings,
-                known.pauses,
-                churn_is_advisory=state.churn_is_advisory,
-                go_live=state.go_live,
-            ),
-            known.consents,
-            progress=Progress(state.fired_until, state.revised, known.due),
-            who=(tenant, request.customer),
-        )
-        view.claims = claims
-        return view
+        patience = Patience(perf_counter() + self._deadline_seconds)
+        return judged(request, _case(permit.tenant, known, now), patience, others).answer.verdicts[0]
 
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""
@@ -220,19 +177,14 @@ class Decisions:
         answer.revisions.stage_model = _model(known.state, "stage_model")
         answer.revisions.churn_model = _model(known.state, "churn_model")
 
-    def _logged(self, request: DecisionRequest, decided: Decided, tenant: str, known: Known, now: int) -> bytes:
+    def _logged(self, request: DecisionRequest, decided: Decided, case: Case) -> bytes:
         """The encoded answer, once it is on its way into the decision log; one that says so if there was no room."""
-        answer = decided.answer
+        answer, encoded = decided.answer, encode_answer(decided.answer)
         if self._log is None:
-            return encode_answer(answer)
-        version = answer.state.version
-        revision, consents = answer.revisions.principles, list(known.consents)
-        evidence = Evidence(now, version, revision, consents, known.degraded, list(known.claims))
-        evidence.pauses = list(known.pauses)
-        encoded = encode_answer(answer)
-        body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), evidence, decided.shadow))
+            return encoded
+        body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), case.evidence, decided.shadow))
         try:
-            if self._log.put(answer.decision, tenant, request.customer, now, body):
+            if self._log.put(answer.decision, case.tenant, request.customer, case.evidence.now, body):
                 return encoded
         except StoreUnavailable:
             pass  # the policy `block` waited long enough
@@ -265,6 +217,24 @@ def parse(body: bytes) -> DecisionRequest:
         raise not_json() from None
 
 
+def _case(tenant: str, known: Known, now: int) -> Case:
+    state = known.state
+    evidence = Evidence(
+        now,
+        known.record.version if known.record is not None else None,
+        (known.in_force.principles or NO_PRINCIPLES).name,
+        known.consents,
+        known.degraded,
+        Progress(state.fired_until, state.revised, known.due),
+        state.churn_is_advisory,
+        state.go_live,
+        claims=list(known.claims),
+        pauses=list(known.pauses),
+        settings=None if known.settings == _EVERYBODY else known.settings,
+    )
+    return Case(tenant, known.record, evidence, known.in_force.principles)
+
+
 def _model(state: StreamState, kind: str) -> str | None:
     found = state.revisions.get(kind)
     return f"{found.revision}+{found.digest[:8]}" if found is not None else None
@@ -286,7 +256,7 @@ def _same(earlier: tuple[bytes, bytes], digest: bytes) -> bytes:
     return earlier[1]
 
 
-def _new_permit() -> str:
+def _new_permit(_candidate: Candidate) -> str:
     return "p" + secrets.token_hex(7)  # short enough for a record to keep it as it is
 
 

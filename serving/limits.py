@@ -15,10 +15,14 @@ MAX_DECISION_BYTES: Final = 64 * KIB
 MAX_PRINCIPLES_BYTES: Final = 256 * KIB
 MAX_ACT_BYTES: Final = 4 * KIB
 BODY_SECONDS: Final = 5.0
+BATCH_SECONDS: Final = 30.0
+"""How long the next part of a batch of decisions may take."""
 HEADER_SECONDS: Final = 5.0
 MAX_HEADER_BYTES: Final = 64 * KIB
 MAX_CONNECTIONS: Final = 512
 DECISION_SECONDS: Final = 0.050
+SIMULATION_SECONDS: Final = 120.0
+MAX_SIMULATION_DAYS: Final = 366
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -45,12 +49,10 @@ async def read_body(scope: Scope, receive: Receive, *, cap: int, seconds: float 
     Raises Problem 413 as soon as it is known to be larger (by Content-Length, or counted while it arrives), 408 when it
     is too slow, 415 for a compressed one; ClientGone when the client left.
     """
-    headers = scope["headers"]
-    length = header(headers, b"content-length")
+    length = header(scope["headers"], b"content-length")
     if length is not None and length.isdigit() and int(length) > cap:
-        raise _too_large(cap)
-    if (header(headers, b"content-encoding") or b"identity").lower() != b"identity":
-        raise Problem(415, "unsupported-media-type", "the body must not be compressed", headers=_CLOSE)
+        raise too_large(cap)
+    check_plain(scope["headers"])
     if WHOLE in scope:  # there is nothing to wait for
         return await _collect(receive, cap)
     try:
@@ -59,6 +61,12 @@ async def read_body(scope: Scope, receive: Receive, *, cap: int, seconds: float 
     except TimeoutError:
         detail = f"the body must arrive within {seconds:g} seconds"
         raise Problem(408, "too-slow", detail, headers=_CLOSE) from None
+
+
+def check_plain(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Problem 415 for a compressed body."""
+    if (header(headers, b"content-encoding") or b"identity").lower() != b"identity":
+        raise Problem(415, "unsupported-media-type", "the body must not be compressed", headers=_CLOSE)
 
 
 async def _collect(receive: Receive, cap: int) -> bytes:
@@ -71,11 +79,12 @@ async def _collect(receive: Receive, cap: int) -> bytes:
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > cap:
-            raise _too_large(cap)
+            raise too_large(cap)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _too_large(cap: int) -> Problem:
+def too_large(cap: int) -> Problem:
+    """413: more than so many bytes."""
     return Problem(413, "too-large", f"the body has more than {cap} bytes", headers=_CLOSE)

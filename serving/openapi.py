@@ -10,7 +10,9 @@ from fastapi.openapi.utils import get_openapi
 
 from membrane.decisions import Answer, DecisionRequest
 from membrane.signals import Text, Time
+from membrane.trial import Outcome
 from serving import reads
+from serving.answers import NDJSON
 from serving.checking import CheckAnswer
 from serving.customer_view import CustomerView
 from serving.events import BATCH, SINGLE
@@ -39,6 +41,7 @@ class Event(msgspec.Struct):
 
 ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("post", "/v1/decisions"): (200, Answer),
+    ("post", "/v1/decisions/batch"): (200, Answer),
     ("post", "/v1/signals"): (202, IngestAnswer),
     ("get", "/v1/customers/{customer}"): (200, CustomerView),
     ("get", "/v1/customers/{customer}/timeline"): (200, Timeline),
@@ -48,6 +51,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/principles"): (200, reads.PrinciplesAnswer),
     ("put", "/v1/principles"): (200, reads.PutPrinciplesAnswer),
     ("post", "/v1/principles/check"): (200, CheckAnswer),
+    ("post", "/v1/principles/simulate"): (200, Outcome),
     ("get", "/v1/pauses"): (200, PauseList),
     ("post", "/v1/pauses"): (201, PauseAnswer),
     ("delete", "/v1/pauses/{pause}"): (200, PauseAnswer),
@@ -64,10 +68,12 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
 
 BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/v1/decisions"): {JSON: DecisionRequest},
+    ("post", "/v1/decisions/batch"): {NDJSON: DecisionRequest},
     ("post", "/v1/signals"): {SINGLE: Event, BATCH: list[Event], JSON: dict[str, Any]},
     ("put", "/v1/principles"): {YAML: str},
     ("post", "/v1/principles/check"): {YAML: str},
     ("post", "/v1/pauses"): {JSON: PauseRequest},
+    ("post", "/v1/principles/simulate"): {YAML: str},
     ("post", "/v1/obligations/{obligation}/meet"): {JSON: ActRequest},
     ("post", "/v1/obligations/{obligation}/waive"): {JSON: ActRequest},
     ("post", "/v1/permits/{permit}/confirm"): {JSON: ConfirmRequest},
@@ -81,6 +87,11 @@ _HOT: Final[dict[tuple[str, str], dict[str, Any]]] = {
             {"name": "Idempotency-Key", "in": "header", "description": "with `reserve`: the same answer for 24 hours",
              "schema": {"type": "string", "minLength": 1, "maxLength": 256}},
         ],
+    },
+    ("post", "/v1/decisions/batch"): {
+        "summary": "Any number of decisions, a request a line",
+        "description": "For each line, in order, a line of the answer, streamed: an answer, or a problem with `line`.",
+        "tags": ["decisions"],
     },
     ("post", "/v1/signals"): {
         "summary": "Send signals as CloudEvents; 202 once they are on the disk",
@@ -96,7 +107,11 @@ _HOT: Final[dict[tuple[str, str], dict[str, Any]]] = {
         ],
     },
 }  # fmt: skip
-_OTHER_TYPES: Final = {"/metrics": "text/plain", "/v1/stages/stream": "text/event-stream"}
+_MEDIA_TYPES: Final = {
+    "/metrics": "text/plain",
+    "/v1/decisions/batch": NDJSON,
+    "/v1/stages/stream": "text/event-stream",
+}
 _OPEN: Final = frozenset({"/livez", "/readyz", "/metrics"})
 _PROBLEM: Final = {
     "type": "object",
@@ -152,7 +167,7 @@ def _whole(app: FastAPI) -> dict[str, Any]:
 
 def _describe_operation(operation: dict[str, Any], key: tuple[str, str], shapes: dict[str, Any]) -> None:
     status, answer = ANSWERS.get(key, (200, None))
-    media_type = _OTHER_TYPES.get(key[1], JSON)
+    media_type = _MEDIA_TYPES.get(key[1], JSON)
     schema = shapes[repr(answer)] if answer is not None else {}
     operation["responses"] = {
         str(status): {"description": "The answer", "content": {media_type: {"schema": schema}}},

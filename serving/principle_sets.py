@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final
 
 import msgspec
 
@@ -16,16 +15,13 @@ from membrane.errors import InvalidPrinciples, MembraneError
 from membrane.layers import COMMON, layered, own_kind, own_tenants
 from membrane.ports import RecordKind
 from membrane.principle_file import Draft
-from membrane.principles import GUARANTEES, PrincipleSet, compare_revisions
+from membrane.principles import PrincipleSet, compare_revisions
 from serving.auth import EVERYBODY
 from serving.freshness import StreamState
 from serving.problems import Problem, report
 from storage.log import SignalLog
 from storage.log_reader import LogReader
 from storage.principles import DEFAULT_PACK, PrincipleFiles, compile_principles, draft_of, read_principle_file
-
-NO_PRINCIPLES: Final = PrincipleSet("none", "none", "none", GUARANTEES, (), (), ())
-"""What decides when no set can be had: the class defaults of `no_principles` do, and the guarantees hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ class Problem(Exception):
         self.extra = extra or {}
         self.headers = headers or {}
 
-    def body(self) -> bytes:
-        """The problem+json document."""
+    def body(self, besides: Mapping[str, object] | None = None) -> bytes:
+        """The problem+json document, with members of its place `besides` its own."""
         return msgspec.json.encode(
             {
                 "type": f"urn:membrane:problem:{self.slug}",
@@ -68,6 +68,7 @@ class Problem(Exception):
                 "detail": self.detail,
                 "errors": [{"pointer": pointer, "problem": problem} for pointer, problem in self.errors],
                 **self.extra,
+                **(besides or {}),
             }
         )
 

@@ -39,6 +39,7 @@ CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key);
 _COLUMNS: Final = "seq, id, tenant, customer, time_ms, body"
 _NO_LIMIT: Final = 2**62
 
+_READ_AT_ONCE: Final = 1_000
 _ROWS_AT_ONCE: Final = 64
 """Rows of one statement: around each statement the thread gives the interpreter away and has to get it back."""
 
@@ -57,13 +58,52 @@ class LoggedDecision:
     body: bytes
 
 
-class DecisionLog:
+class DecisionReader:
+    """Reads decisions.db, each thread over a connection of its own, beside any number of writers.
+
+    Reading raises StoreUnavailable (missing, busy, I/O) or RecordUnreadable (damaged).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._readers = PerThread(lambda: connect_readonly(path))
+
+    def close(self) -> None:
+        """Closes the connections. Nobody may be reading."""
+        self._readers.close()
+
+    def by_id(self, tenant: str, decision: str) -> LoggedDecision | None:
+        """One answer of a tenant by its id."""
+        found = self._select("id = ? AND tenant = ? ORDER BY seq LIMIT 1", (decision, tenant))
+        return found[0] if found else None
+
+    def by_customer(self, tenant: str, customer: str, limit: int, before: int | None = None) -> list[LoggedDecision]:
+        """A customer's answers with `seq` below `before` (None: all), newest first, at most `limit`."""
+        return self._select(
+            "customer_key = ? AND seq < ? AND tenant = ? AND customer = ? ORDER BY seq DESC LIMIT ?",
+            (customer_key(tenant, customer), _NO_LIMIT if before is None else before, tenant, customer, limit),
+        )
+
+    def every(self, tenant: str) -> Iterator[LoggedDecision]:
+        """All answers of a tenant in the order of their writing, read some at a time."""
+        after = 0
+        while found := self._select("seq > ? AND tenant = ? ORDER BY seq LIMIT ?", (after, tenant, _READ_AT_ONCE)):
+            yield from found
+            after = found[-1].seq
+
+    def _select(self, where: str, values: tuple[object, ...]) -> list[LoggedDecision]:
+        with reading(self._path):
+            rows = select(self._readers.get(), f"SELECT {_COLUMNS} FROM decisions WHERE {where}", values)
+            return [LoggedDecision(*row) for row in rows]
+
+
+class DecisionLog(DecisionReader):
     """decisions.db, for several processes at once. Reads see everything that this process has put before."""
 
     def __init__(
         self, path: Path, *, policy: Policy = "block", max_waiting: int = MAX_WAITING, patience_seconds: float = 0.05
     ) -> None:
-        self._path = path
+        super().__init__(path)
         self._policy = policy
         self._max_waiting = max_waiting
         self._patience_seconds = patience_seconds
@@ -74,7 +114,6 @@ class DecisionLog:
         self._dropped = 0
         self._failing = False
         self._closed = False
-        self._readers = PerThread(lambda: connect_readonly(path))
         self._writer: apsw.Connection | None = None
         self._write([])
         self._thread = threading.Thread(target=self._run, name="decision-log", daemon=True)
@@ -109,6 +148,11 @@ class DecisionLog:
                 self._changed.notify_all()
         return True
 
+    @property
+    def crowded(self) -> bool:
+        """Whether half of the queue is taken: who can wait should."""
+        return len(self._queue) >= self._max_waiting // 2
+
     def flush(self, timeout_seconds: float = 1.0) -> bool:
         """Waits until everything put before is written; False if that took longer."""
         with self._changed:
@@ -123,25 +167,11 @@ class DecisionLog:
             self._changed.notify_all()
         self._thread.join(timeout_seconds)
         if not self._thread.is_alive():
-            self._readers.close()
-
-    def by_id(self, tenant: str, decision: str) -> LoggedDecision | None:
-        """One answer of a tenant by its id."""
-        found = self._select("id = ? AND tenant = ? ORDER BY seq LIMIT 1", (decision, tenant))
-        return found[0] if found else None
-
-    def by_customer(self, tenant: str, customer: str, limit: int, before: int | None = None) -> list[LoggedDecision]:
-        """A customer's answers with `seq` below `before` (None: all), newest first, at most `limit`."""
-        return self._select(
-            "customer_key = ? AND seq < ? AND tenant = ? AND customer = ? ORDER BY seq DESC LIMIT ?",
-            (customer_key(tenant, customer), _NO_LIMIT if before is None else before, tenant, customer, limit),
-        )
+            super().close()
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[LoggedDecision]:
         self.flush()
-        with reading(self._path):
-            rows = select(self._readers.get(), f"SELECT {_COLUMNS} FROM decisions WHERE {where}", values)
-            return [LoggedDecision(*row) for row in rows]
+        return super()._select(where, values)
 
     def _run(self) -> None:
         while rows := self._take():

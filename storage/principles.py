@@ -37,11 +37,15 @@ class PrincipleFiles:
     """The folder of principle files, each named by the SHA-256 of its bytes."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def path(self, digest: str) -> Path:
         """Where the file of a digest lies."""
-        return self._folder / f"{digest}.yaml"
+        return self.folder / f"{digest}.yaml"
+
+    def find(self, beginning: str) -> list[str]:
+        """The digests that begin so, of the files that are there."""
+        return sorted(path.stem for path in self.folder.glob(f"{beginning}*.yaml"))
 
     def install(self, data: bytes) -> str:
         """Stores the bytes, whole or not at all, and returns their digest. StoreUnavailable if the disk refuses.
@@ -60,7 +64,7 @@ class PrincipleFiles:
     def load(self, digest: str) -> bytes:
         """The bytes of a digest, verified. InvalidPrinciples if they are missing or are not those bytes."""
         if _DIGEST.fullmatch(digest) is None:
-            raise _invalid(self._folder, "a SHA-256 in hexadecimal was required as a digest")
+            raise _invalid(self.folder, "a SHA-256 in hexadecimal was required as a digest")
         path = self.path(digest)
         try:
             with path.open("rb") as file:

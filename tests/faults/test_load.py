@@ -92,9 +92,10 @@ def test_decisions_during_a_replay_are_all_answered_and_the_api_maps_no_learner(
 @pytest.mark.parametrize("examples", short_and_full(5, 60))
 def test_requests_made_up_from_the_description_meet_no_server_error(tmp_path: Path, tell: Tell, examples: int) -> None:
     from hypothesis import HealthCheck, Phase, given, settings
-    from schemathesis import openapi
+    from schemathesis import openapi, serializer
     from schemathesis.checks import not_a_server_error
 
+    serializer("application/x-ndjson")(lambda _, value: json.dumps(value).encode() + b"\n")
     with up(tmp_path / "data", "--runner", "plain") as service, service.client() as client:
         first = event(1, "case.opened", "c", "2026-11-20T00:00:00Z", case="k", category="net", severity=1)
         client.post("/v1/signals", json=first, headers=SINGLE).raise_for_status()

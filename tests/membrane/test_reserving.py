@@ -18,7 +18,7 @@ def reserved(asked, seen, claims=()):
         seen.claims = held
         return decide(one, seen, default_pack(), TenantSettings(), t=NOON)
 
-    answer, granted = reserve(asked, claims, deciding, lambda: f"p{next(numbers)}", NOON)
+    answer, granted = reserve(asked, claims, deciding, lambda _one: f"p{next(numbers)}", NOON)
     return answer, {one.candidate.id: one.claim for one in granted}
 
 

@@ -101,8 +101,8 @@ def test_without_keys_only_loopback_may_be_served(make_api):
     [
         ("GET", "/nowhere", 404),
         ("POST", "/v1/permits/<script>/confirm", 404),
-        ("POST", "/v1/principles/simulate", 404),
-        ("POST", "/v1/decisions/batch", 405),
+        ("POST", "/v1/principles/simulate?days=<script>", 422),
+        ("PUT", "/v1/decisions/batch", 405),
         ("DELETE", "/v1/customers/c-1", 405),
         ("GET", "/v1/signals", 405),
         ("OPTIONS", "/v1/customers/c-1", 405),

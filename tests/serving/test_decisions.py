@@ -13,6 +13,7 @@ from membrane.record import encode
 from membrane.times import DAY, MINUTE, SECOND, format_time
 from membrane.vocabulary import KINDS, class_of
 from serving import decisions as module
+from serving.evidence import judged_again, principles_named, read_logged
 
 UPSELL = {"id": "upsell", "domain": "sales", "kind": "upsell", "channel": "email"}
 REPLY = {"id": "reply", "domain": "service", "kind": "ticket_reply", "channel": "email"}
@@ -164,6 +165,7 @@ def test_the_decision_log_holds_what_a_second_decision_needs(api):
         "principles": given["revisions"]["principles"],
         "consents": [],
         "degraded": [],
+        "progress": [0, False, 0],
     }
 
 
@@ -318,6 +320,20 @@ def test_past_the_deadline_the_rest_is_answered_by_class_default(make_api, monke
     answer = api.decide(UPSELL, {**UPSELL, "id": "late"}, {**REPLY, "id": "late-reply"}, choose="none")
     assert degraded(answer) == ["deadline"]
     assert verdicts(answer) == {"upsell": "allow", "late": "forbid", "late-reply": "allow"}
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3, 5, 8])
+def test_an_answer_that_the_deadline_cut_off_is_made_again_the_same(make_api, monkeypatch, looks):
+    api = make_api(deadline_seconds=0.050)
+    ticking = iter([*[0.0] * looks, *[0.051] * 100])
+    monkeypatch.setattr(module, "perf_counter", lambda: next(ticking))
+    record = api.write()
+    answer = api.decide(UPSELL, {**SURVEY, "channel": "sms"}, REPLY)
+    logged = read_logged(api.services.decisions.by_id("default", answer.json()["decision"]).body)
+    assert degraded(answer) == ["deadline"]
+    assert logged.evidence.looks == looks
+    principles = principles_named(api.services.principles.files, logged.evidence.principles)
+    assert judged_again(logged, "default", record, principles) == answer.content
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("the log is gone"), ZeroDivisionError("a bug")])

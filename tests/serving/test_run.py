@@ -123,6 +123,26 @@ def test_a_signal_ends_it_cleanly_in_time(process, number, status):
     assert time.monotonic() - began < 5
 
 
+def test_a_batch_is_answered_line_by_line_while_it_is_being_sent(process):
+    def part(data: bytes) -> bytes:
+        return b"%x\r\n%s\r\n" % (len(data), data)
+
+    with process.connect() as connection, connection.makefile("rb") as answers:
+        connection.sendall(request("/v1/decisions/batch", b"", "Transfer-Encoding: chunked"))
+        for number in range(20):
+            connection.sendall(part(b"{\n" if number % 5 == 4 else DECISION + b"\n"))
+            if number == 0:
+                head = b"".join(iter(answers.readline, b"\r\n"))
+                assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert b"transfer-encoding: chunked" in head
+            size = int(answers.readline(), 16)
+            answer = json.loads(answers.read(size + 2))
+            assert answer.get("line", number + 1) == number + 1
+            assert answer.get("status") == (400 if number % 5 == 4 else None)
+        connection.sendall(part(b""))
+        assert answers.readline() == b"0\r\n"
+
+
 def test_requests_in_flight_are_answered_before_it_ends(process):
     """Each client asks on one kept connection until that closes; an answer that was begun is whole and good."""
     answers: list[bytes] = []
