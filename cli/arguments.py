@@ -249,6 +249,7 @@ def _add_stores(commands: Commands) -> None:
             _progress(parser)
         if name == "doctor":
             parser.option("--tenants", path, "a tenants file to check", metavar="FILE")
+            parser.switch("--base-rates", "say for which share of the customers each principle holds now")
     letters = _group(commands, "dead-letters", "Looks at signals that were set aside.")
     listing = _command(
         letters, "list", "cli.stores:list_dead_letters", "Lists the signals that were set aside, newest first.",

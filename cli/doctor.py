@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,12 +19,15 @@ from cli.output import number, print_json, say
 from cli.processes import read_pid
 from cli.services import URL_FILE
 from membrane.errors import MembraneError
+from membrane.facts import RecordFacts
 from membrane.features import fingerprint
 from membrane.layers import COMMON, loosening, own_kind, own_tenants
 from membrane.principles import PrincipleSet
+from membrane.settings import TenantSettings
 from membrane.times import format_time
 from models.registry import Registry
 from models.scorer import load_bundle
+from serving.checking import customers_of
 from serving.freshness import read_state
 from storage.clock import wall_ms
 from storage.directory import DataDir
@@ -52,12 +56,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """The stores of one directory, open for reading, and the tenants file to check, if there is one."""
+    """The stores of one directory, open for reading, the tenants file to check, if there is one, and whether to count
+    for how many customers each principle holds."""
 
     directory: DataDir
     log: SignalLog
     records: RecordReader
     tenants: Path | None = None
+    base_rates: bool = False
 
     def pid(self, role: str) -> int | None:
         """The live pid of a role, None if it does not run."""
@@ -69,7 +75,7 @@ Check = Callable[[Patient], Iterator[Finding]]
 
 def doctor(args: argparse.Namespace) -> int:
     """Prints every finding; 4 if one is bad."""
-    findings = list(examine(args.data, args.tenants))
+    findings = list(examine(args.data, args.tenants, base_rates=args.base_rates))
     healthy = all(finding.state != "bad" for finding in findings)
     if args.json:
         print_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
@@ -81,13 +87,13 @@ def doctor(args: argparse.Namespace) -> int:
     return DONE if healthy else UNHEALTHY
 
 
-def examine(data: Path, tenants: Path | None = None) -> Iterator[Finding]:
+def examine(data: Path, tenants: Path | None = None, *, base_rates: bool = False) -> Iterator[Finding]:
     """Everything there is to say; a check that fails says so and the others go on. UsageError without a directory."""
     yield from _versions()
     directory = DataDir.existing(data)
     yield Finding("directory", "ok", f"{data}, {directory.partitions} partitions")
     with closing(SignalLog(directory)) as log, closing(RecordReader(directory)) as records:
-        patient = Patient(directory, log, records, tenants)
+        patient = Patient(directory, log, records, tenants, base_rates)
         for check in _CHECKS:
             try:
                 yield from check(patient)
@@ -176,6 +182,24 @@ def _principles(patient: Patient) -> Iterator[Finding]:
         yield Finding("principles", "note", f"past their review_by: {', '.join(late)}", "review them and move the date")
 
 
+def _base_rates(patient: Patient) -> Iterator[Finding]:
+    """For which share of the customers each principle's condition holds as things are: what to expect of it once it is
+    live. What a request says of itself is unknown here."""
+    latest = patient.log.revisions().get(COMMON)
+    if not patient.base_rates or latest is None:
+        return
+    found, customers, holds = _compiled(patient, latest["digest"]), 0, Counter[str]()
+    for record, t in customers_of(patient.records):
+        customers += 1
+        facts = RecordFacts(record, t, TenantSettings())
+        holds.update(one.id for one in found.principles if one.matches(facts))
+    if not customers:
+        yield Finding("base rates", "note", "no customers are known yet", "send signals, or replay history")
+    for one in found.principles if customers else ():
+        share = f"{100 * holds[one.id] / customers:.1f} % of {number(customers)} customers"
+        yield Finding(f"base rate of {one.id}", "ok", f"{one.effect} for {share}")
+
+
 def _own_principles(patient: Patient) -> Iterator[Finding]:
     """What tenants have laid over the set for everybody must not loosen what is locked there by now."""
     latest = patient.log.revisions()
@@ -243,6 +267,7 @@ _CHECKS: Final[tuple[Check, ...]] = (
     _api,
     _partitions,
     _principles,
+    _base_rates,
     _own_principles,
     _tenants,
     _models,

@@ -9,11 +9,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from membrane.scope import Scope
-from membrane.times import DAY, HOUR
+from membrane.times import HOUR
 
 _A_DAY: Final = timedelta(days=1)
 _MOST_DAYS: Final = 41
-_LONGEST_DAY_MS: Final = DAY + 4 * HOUR  # with the greatest clock change
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +78,18 @@ class QuietHours:
 def _states(quiet: QuietHours, zone: ZoneInfo, day: date) -> tuple[tuple[int, bool], ...]:
     """Whether it is quiet from each moment of a local day on at which that may change: its ends and midnight, in both
     folds of a repeated hour, and a clock change itself."""
-    edges = [
-        datetime.combine(day, edge, zone).replace(fold=fold).timestamp()
-        for edge in (time(), quiet.start, quiet.end)
-        for fold in (0, 1)
-    ]
-    moments = {round(seconds * 1000) for seconds in edges}
-    midnight = min(moments)
-    change = clock_change(zone, midnight - HOUR, midnight + _LONGEST_DAY_MS)
+    midnight, following = min(_moments(zone, day, time())), min(_moments(zone, day + _A_DAY, time()))
+    moments = {moment for edge in (time(), quiet.start, quiet.end) for moment in _moments(zone, day, edge)}
+    change = clock_change(zone, midnight - HOUR, following)
     if change is not None:
         moments.add(change)
-    return tuple((moment, quiet.holds(zone, moment)) for moment in sorted(moments))
+    return tuple((one, quiet.holds(zone, one)) for one in sorted(moments) if midnight <= one < following)
+
+
+def _moments(zone: ZoneInfo, day: date, at: time) -> tuple[int, int]:
+    """A local time as epoch ms, in both folds."""
+    local_time = datetime.combine(day, at, zone)
+    return round(local_time.timestamp() * 1000), round(local_time.replace(fold=1).timestamp() * 1000)
 
 
 @lru_cache(maxsize=1024)  # one decision asks several times

@@ -7,8 +7,12 @@ import pytest
 from cli.doctor import examine
 from cli.main import main
 from cli.prepare import Wishes, prepare
+from membrane.ports import Commit, partition_of
+from membrane.record import encode
 from serving.principle_sets import DEFAULT_PACK
 from storage.directory import DataDir
+from storage.records import RecordStore
+from tests.serving.conftest import make_record
 
 
 @pytest.fixture
@@ -106,3 +110,30 @@ def test_principles_to_be_reviewed_and_own_ones_that_are_not_heeded_are_told(dir
     told = {(one.about, one.state): one.text for one in examine(directory.path)}
     assert told["principles", "note"] == "past their review_by: no-selling-in-crisis"
     assert "not heeded" in told["principles of default", "note"]
+
+
+def test_the_base_rate_of_each_principle_is_told_before_it_is_live(directory, capsys):
+    command = ["doctor", "--data", str(directory.path), "--base-rates"]
+    assert main(command) == 0
+    assert "note  base rates: no customers are known yet" in capsys.readouterr().out
+    write_customers(directory, {"crisis": 1, "steady": 3})
+    assert main(command) == 0
+    told = capsys.readouterr().out
+    assert "ok    base rate of no-selling-in-crisis: forbid for 25.0 % of 4 customers" in told
+    assert "ok    base rate of gone-is-gone: forbid for 0.0 % of 4 customers" in told
+    assert main(command[:-1]) == 0
+    assert "base rate" not in capsys.readouterr().out
+
+
+def write_customers(directory: DataDir, stages: dict[str, int]) -> None:
+    names = [stage for stage, count in stages.items() for _ in range(count)]
+    for partition in range(directory.partitions):
+        store = RecordStore.open_for_writing(directory, partition)
+        commit = Commit()
+        for number, stage in enumerate(names):
+            customer = f"c-{number}"
+            if partition_of("default", customer, directory.partitions) == partition:
+                commit.records.append(("default", customer, encode(make_record(customer, stage=stage))))
+                commit.due.append(("default", customer, None))
+        store.commit(commit)
+        store.close()

@@ -57,6 +57,8 @@ def test_the_zone_decides():
         (NIGHTS, "2026-03-28T22:00:00+01:00", "2026-03-29T09:00:00+02:00"),
         # 02:30 does not exist that night: quiet ends with the jump itself.
         (SMALL_HOURS, "2026-03-28T23:00:00+01:00", "2026-03-29T03:00:00+02:00"),
+        # The day before that is over before the clock jumps.
+        (QuietHours("q", Scope(), time(0), time(3, 30), {}), "2026-03-28T03:30:00+01:00", "2026-03-29T00:00:00+01:00"),
         # In autumn 03:00 falls back to 02:00: quiet ends at the first 02:30, comes back, and ends at the second.
         (SMALL_HOURS, "2026-10-24T23:00:00+02:00", "2026-10-25T02:30:00+02:00"),
         (SMALL_HOURS, "2026-10-25T02:45:00+02:00", "2026-10-25T02:00:00+01:00"),
@@ -155,3 +157,20 @@ def test_a_clock_change_is_found_to_the_millisecond():
 
 def test_local_time_keeps_the_milliseconds():
     assert local(ZoneInfo("UTC"), 1_001) == datetime(1970, 1, 1, 0, 0, 1, 1000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("own", "base", "included"),
+    [
+        (QuietHours("a", Scope(), time(20), time(10), {}), NIGHTS, True),
+        (QuietHours("a", Scope(), time(22), time(10), {}), NIGHTS, False),
+        (QuietHours("a", Scope(), time(), time(), {}), WEEKEND, True),
+        (QuietHours("a", Scope(), time(), time(), {}, frozenset({4, 5, 6}), WEEKEND.holidays), WEEKEND, True),
+        (QuietHours("a", Scope(), time(), time(), {}, frozenset({5, 6})), WEEKEND, False),
+        (QuietHours("a", Scope(), time(20), time(9), {}, frozenset({4, 5})), FRIDAY_NIGHT, True),
+        (QuietHours("a", Scope(), time(), time(), {}, frozenset({4})), FRIDAY_NIGHT, False),
+        (FRIDAY_NIGHT, NIGHTS, False),
+    ],
+)
+def test_what_includes_others_is_quiet_whenever_they_are(own, base, included):
+    assert own.includes(base) is included
