@@ -10,6 +10,7 @@ from fastapi import Path as InPath
 from starlette.responses import Response, StreamingResponse
 
 from membrane.defaults import defaults_table
+from membrane.errors import InvalidPrinciples
 from membrane.layers import COMMON
 from membrane.signals import schemas
 from serving import permits, reads
@@ -120,7 +121,11 @@ def _principles(services: Services) -> APIRouter:
         now_ms = services.config.now_ms()
         files = services.principles.files
         tenant = identity.tenant
-        proposal = await services.cold(propose, body, services.log, files, now_ms, force=force, tenant=tenant)
+        try:
+            proposal = await services.cold(propose, body, services.log, files, now_ms, force=force, tenant=tenant)
+        except InvalidPrinciples:
+            services.metrics.principles_refused.inc()
+            raise
         services.principles.add(proposal.principles)
         return json(reads.put_answer(proposal))
 

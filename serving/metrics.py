@@ -60,6 +60,16 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
 
+        self.principles_refused = Counter(
+            "membrane_principles_refused", "Principle files sent and refused for their faults.", registry=registry
+        )
+        self.principles_last_good = Gauge(
+            "membrane_principles_last_good",
+            "1 where the set named last cannot be used and the last good one decides.",
+            ["partition"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self.duplicate_horizon = Gauge(
             "membrane_duplicate_horizon_seconds",
             "Wall time back to the first day of receipt of which duplicates are still known.",

@@ -237,8 +237,10 @@ def measure_horizon(log: LogReader, metrics: Metrics, now_ms: int) -> None:
 
 
 def measure_staleness(freshness: Freshness, metrics: Metrics) -> None:
-    """Sets the staleness gauge of every partition that the stream has written to."""
+    """Sets the gauges of every partition that the stream has written to: staleness, and whether its principles are the
+    last good ones."""
     for partition, state in freshness.every_state().items():
         staleness = freshness.staleness_seconds(state)
         if staleness is not None:
             metrics.state_staleness.labels(partition).set(staleness)
+        metrics.principles_last_good.labels(partition).set(COMMON in state.unreadable)

@@ -73,6 +73,16 @@ def test_a_bad_set_is_refused_with_every_fault_and_its_place(api):
     assert revisions_in(api, 0) == [OLD]
 
 
+def test_refused_sets_and_partitions_on_their_last_good_set_are_counted(api):
+    assert put(api, PACK.replace("effect: forbid", "effect: forbidd", 1)).status_code == 422
+    api.write(unreadable=["principles"])
+    told = api.get("/metrics").text
+    assert "membrane_principles_refused_total 1.0" in told
+    assert 'membrane_principles_last_good{partition="0"} 1.0' in told
+    api.write()
+    assert 'membrane_principles_last_good{partition="0"} 0.0' in api.get("/metrics").text
+
+
 def test_a_check_lists_every_fault_and_puts_nothing_in_force(api):
     body = api.post("/v1/principles/check", content=pack("2030-01-01.1").encode()).json()
     assert (body["valid"], body["revision"], body["faults"], body["findings"]) == (True, "2030-01-01.1", [], [])
