@@ -8,9 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from membrane.ports import RecordKind
-from membrane.signals import invalid
 from membrane.times import format_time
-from serving.problems import Problem, invalid_field, not_found, not_json
+from serving.problems import Problem, not_found, parsed
 from storage.log import SignalLog
 from storage.record_reader import RecordReader, StoredObligation
 
@@ -64,13 +63,7 @@ def parse_act(body: bytes) -> ActRequest:
     """The body of an act; an empty one says nothing of who and why. Problem 400 or 422."""
     if not body.strip():
         return ActRequest()
-    try:
-        return _request.decode(body)
-    except msgspec.ValidationError as error:
-        found = invalid(error, "")
-        raise invalid_field(found.pointer, found.detail) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise not_json() from None
+    return parsed(_request, body)
 
 
 def list_obligations(records: RecordReader, tenant: str, *, state: str | None, owner: str | None) -> ObligationList:

@@ -11,11 +11,11 @@ from membrane.ids import stable_id
 from membrane.layers import COMMON, own_kind
 from membrane.pauses import PAUSABLE, Pause, PauseRecord, What
 from membrane.principles import PrincipleSet
-from membrane.signals import Text, Time, invalid
+from membrane.signals import Text, Time
 from membrane.times import DAY, format_time, parse_time
 from serving.obligations import Word
 from serving.principle_sets import PrincipleSets
-from serving.problems import Problem, invalid_field, not_found, not_json
+from serving.problems import Problem, invalid_field, not_found, parsed
 from storage.log import MAX_PAUSES, SignalLog
 from storage.log_reader import LogReader
 
@@ -69,13 +69,7 @@ _request: Final = msgspec.json.Decoder(PauseRequest)
 
 def parse_pause(body: bytes) -> PauseRequest:
     """The body of a request to pause. Problem 400 or 422."""
-    try:
-        return _request.decode(body)
-    except msgspec.ValidationError as error:
-        found = invalid(error, "")
-        raise invalid_field(found.pointer, found.detail) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise not_json() from None
+    return parsed(_request, body)
 
 
 def begin(

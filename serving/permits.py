@@ -7,10 +7,10 @@ from typing import Final
 import msgspec
 
 from membrane.decisions import Candidate
-from membrane.signals import Text, check, invalid
+from membrane.signals import Text, check
 from membrane.times import format_time
 from serving.incoming import new_signals
-from serving.problems import Problem, invalid_field, not_found, not_json
+from serving.problems import Problem, not_found, parsed
 from storage.claims import CONFIRMED, RELEASED, ClaimStore, Permit, PermitState
 from storage.log import SignalLog
 
@@ -47,13 +47,7 @@ def parse_confirm(body: bytes) -> ConfirmRequest:
     """The body of a confirmation, which may be empty. Problem 400 or 422."""
     if not body.strip():
         return ConfirmRequest()
-    try:
-        return _request.decode(body)
-    except msgspec.ValidationError as error:
-        found = invalid(error, "")
-        raise invalid_field(found.pointer, found.detail) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise not_json() from None
+    return parsed(_request, body)
 
 
 def find_permit(store: ClaimStore, tenant: str, permit: str) -> Permit:

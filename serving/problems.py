@@ -10,7 +10,7 @@ import logging
 import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -23,12 +23,14 @@ from membrane.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from membrane.signals import invalid
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_SECONDS: Final = 1
 _any: Final = msgspec.json.Decoder(msgspec.Raw)
 _logger: Final = logging.getLogger("membrane.serving")
 
+T = TypeVar("T")
 Errors = Sequence[tuple[str, str]]
 """(JSON pointer, what was required) pairs."""
 
@@ -119,6 +121,17 @@ def unavailable(detail: str, *, extra: Mapping[str, object] | None = None) -> Pr
     """503: nothing was acknowledged; try again."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return Problem(503, "unavailable", detail, extra=extra, headers=headers)
+
+
+def parsed(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """A body of a known shape. Problem 400 if it is no JSON, 422 that names the field at fault."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        found = invalid(error, "")
+        raise invalid_field(found.pointer, found.detail) from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise not_json() from None
 
 
 def from_error(error: Exception) -> Problem:
