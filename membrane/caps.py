@@ -63,10 +63,10 @@ def cap_state(
 ) -> CapState:
     """How full a cap is at `t`; a contact counts from the moment it was made until `per_ms` later, then no more.
 
-    Contacts of one permit are one, made when the latest of them was. Live `claims` count likewise, each until it ends,
-    but for those whose contact is known; also one of a process that read its clock a moment later. `lost`: by domain,
-    when the latest contact was made that is not among `contacts` any more. A window that reaches back to it is full:
-    what it held cannot be told.
+    The contact that confirmed a permit (it has the permit's id) and the department's own of that permit are one. Live
+    `claims` count likewise, each until it ends, but for those whose contact is known; also one of a process that read
+    its clock a moment later. `lost`: by domain, when the latest contact was made that is not among `contacts` any more.
+    A window that reaches back to it is full: what it held cannot be told.
     """
     since = t - cap.per_ms
     leaving = _leaving(cap, contacts, claims, since, t)
@@ -79,18 +79,23 @@ def cap_state(
 
 def _leaving(cap: Cap, contacts: Collection[Contact], claims: Iterable[Claim], since: int, t: int) -> list[int]:
     """When what counts at `t` counts no more, by time."""
+    own = {one.permit for one in contacts if one.permit and one.contact != one.permit}
     leaving: list[int] = []
-    permitted: dict[str, int] = {}
+    permitted: dict[tuple[str, str], int] = {}
     for contact in contacts:
-        if since < contact.made_at <= t and _in(cap, contact):
-            if contact.permit:
-                permitted[contact.permit] = max(contact.made_at + cap.per_ms, permitted.get(contact.permit, 0))
-            else:
-                leaving.append(contact.made_at + cap.per_ms)
+        if not since < contact.made_at <= t or not _in(cap, contact):
+            continue
+        if not contact.permit:
+            leaving.append(contact.made_at + cap.per_ms)
+        elif contact.contact != contact.permit or contact.permit not in own:
+            known = permitted.get((contact.permit, contact.contact), 0)
+            permitted[contact.permit, contact.contact] = max(contact.made_at + cap.per_ms, known)
     leaving += permitted.values()
-    for claim in claims:
-        if since < claim.made_at and _in(cap, claim) and all(one.permit != claim.permit for one in contacts):
-            leaving.append(min(claim.made_at + cap.per_ms, claim.until))
+    leaving += [
+        min(claim.made_at + cap.per_ms, claim.until)
+        for claim in claims
+        if since < claim.made_at and _in(cap, claim) and all(one.permit != claim.permit for one in contacts)
+    ]
     leaving.sort()
     return leaving
 

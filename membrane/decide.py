@@ -32,10 +32,12 @@ __all__ = ["Decided", "View", "asked_for", "decide", "decide_beside", "default_v
 
 
 class Decided(NamedTuple):
-    """An answer, and beside it what the principles in shadow would have said."""
+    """An answer, and beside it what the principles in shadow would have said, and the candidates' ids in the order of
+    arbitration, whether or not they compete."""
 
     answer: d.Answer
     shadow: list[Shadow]
+    order: list[str]
 
 
 def decide(
@@ -96,7 +98,8 @@ def decide_beside(
         valid_until=format_optional(valid_until),
         pauses=(pauses(contest, principles) or UNSET) if base.pauses else UNSET,
     )
-    return Decided(answer, shadows(contest, principles, verdicts))
+    order = [one.candidate.id for one in sorted(asked, key=lambda one: one.contender.rank)]
+    return Decided(answer, shadows(contest, principles, verdicts), order)
 
 
 def default_verdicts(request: d.DecisionRequest, cause: str) -> list[tuple[str, Verdict]]:

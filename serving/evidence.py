@@ -7,6 +7,7 @@ from itertools import count
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from membrane.caps import Claim
 from membrane.decide import Decided, decide_beside
@@ -99,7 +100,9 @@ def judged(
     )
     who = (case.tenant, request.customer)
     view = View(record, t, rules, evidence.consents, progress=evidence.progress, who=who)
-    view.claims = evidence.claims if claims is None else claims
+    ahead = t - evidence.now if request.at is None else 0  # a clock set back does not end claims before their time
+    held = evidence.claims if claims is None else claims
+    view.claims = [replace(one, until=one.until + ahead) for one in held] if ahead else held
     return decide_beside(
         request,
         view,
@@ -120,14 +123,11 @@ def reserved(
     request: DecisionRequest, case: Case, expired: Callable[[], bool], new_permit: Callable[[Candidate], str]
 ) -> tuple[Decided, list[Granted]]:
     """The same with permits; what is tried beside it is that of the first look."""
-    looks: list[Decided] = []
 
-    def deciding(asked: DecisionRequest, claims: Sequence[Claim]) -> Answer:
-        looks.append(judged(asked, case, expired, claims))
-        return looks[-1].answer
+    def deciding(asked: DecisionRequest, claims: Sequence[Claim]) -> Decided:
+        return judged(asked, case, expired, claims)
 
-    answer, granted = reserve(request, case.evidence.claims, deciding, new_permit, case.evidence.now)
-    return Decided(answer, looks[0].shadow), granted
+    return reserve(request, case.evidence.claims, deciding, new_permit, case.evidence.now)
 
 
 def judged_again(logged: LoggedDecision, tenant: str, record: Record | None, principles: PrincipleSet | None) -> bytes:

@@ -160,10 +160,15 @@ def view(
 
 
 def contact(
-    made_at: int, domain: str = "marketing", kind: str = "newsletter", channel: str = "email", permit: str = ""
+    made_at: int,
+    domain: str = "marketing",
+    kind: str = "newsletter",
+    channel: str = "email",
+    permit: str = "",
+    name: str = "",
 ) -> Contact:
     """A contact made at a moment."""
-    return Contact(f"k-{made_at}", made_at, DOMAINS.index(domain), CHANNELS.index(channel), kind, permit)
+    return Contact(name or f"k-{made_at}", made_at, DOMAINS.index(domain), CHANNELS.index(channel), kind, permit)
 
 
 def claim(made_at: int, until: int = 0, domain: str = "marketing", kind: str = "upsell", permit: str = "p1") -> Claim:

@@ -140,30 +140,37 @@ def test_a_claim_of_another_scope_does_not_count():
 
 def test_a_claim_and_the_contacts_of_its_permit_are_one():
     held = [claim(NOON - 2 * MINUTE, permit="p1")]
-    own, confirmed = contact(NOON - MINUTE, permit="p1"), contact(NOON, kind="upsell", permit="p1")
-    found = cap_state(cap(2), [own, confirmed], NOON, claims=held)
-    assert found == CapState(1, full=False, room_at=None)
-    assert cap_state(cap(1), [own, confirmed], NOON, claims=held).room_at == NOON + 7 * DAY
+    own, confirmed = contact(NOON - MINUTE, permit="p1"), contact(NOON, kind="upsell", permit="p1", name="p1")
+    for made in ([own, confirmed], [own], [confirmed]):
+        assert cap_state(cap(2), made, NOON, claims=held) == CapState(1, full=False, room_at=None)
+    assert cap_state(cap(1), [own, confirmed], NOON, claims=held).room_at == NOON - MINUTE + 7 * DAY
+
+
+def test_contacts_that_only_say_the_same_permit_are_several():
+    made = [contact(NOON - number * MINUTE, permit="made-up") for number in range(4)]
+    assert cap_state(cap(), made, NOON).counted == 4
 
 
 MOMENTS = st.integers(0, 40).map(lambda number: NOON - number * 6 * HOUR)
 PERMITS = st.sampled_from(["", "p1", "p2", "p3"])
+NAMES = st.sampled_from(["a", "b", "p1", "p2", "p3"])
 
 
 @given(
-    st.lists(st.tuples(MOMENTS, PERMITS), max_size=8),
+    st.lists(st.tuples(MOMENTS, PERMITS, NAMES), max_size=8),
     st.lists(st.tuples(MOMENTS, st.sampled_from(["p1", "p2", "p3", "p4"])), max_size=4, unique_by=lambda one: one[1]),
     st.integers(1, 4),
 )
-def test_what_counts_is_the_set_of_permits_and_a_full_cap_has_room_just_when_it_says(made, held, at_most):
-    contacts = [contact(at, permit=permit) for at, permit in made]
+def test_what_counts_is_a_set_and_a_full_cap_has_room_just_when_it_says(made, held, at_most):
+    contacts = [contact(at, permit=permit, name=name) for at, permit, name in made]
     claims = [claim(at, NOON + HOUR, permit=permit) for at, permit in held]
     found = cap_state(cap(at_most), contacts, NOON, claims=claims)
-    inside = [(at, permit) for at, permit in made if NOON - 7 * DAY < at <= NOON]
-    known = {permit for _, permit in made if permit}
-    permits = {permit for _, permit in inside if permit}
-    permits |= {permit for at, permit in held if at > NOON - 7 * DAY and permit not in known}
-    assert found.counted == sum(not permit for _, permit in inside) + len(permits)
+    inside = [(permit, name) for at, permit, name in made if NOON - 7 * DAY < at <= NOON]
+    own = {permit for _, permit, name in made if name != permit}
+    known = {permit for _, permit, _ in made}
+    several = {(permit, name) for permit, name in inside if permit and (name != permit or permit not in own)}
+    claimed = {permit for at, permit in held if at > NOON - 7 * DAY and permit not in known}
+    assert found.counted == sum(not permit for permit, _ in inside) + len(several) + len(claimed)
     if found.full:
         alive = [one for one in claims if found.room_at < one.until]
         before = [one for one in claims if found.room_at - 1 < one.until]
