@@ -6,6 +6,7 @@ A file of any size goes through: what is held of it is one part and its answers.
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -101,7 +102,8 @@ def _asking(args: argparse.Namespace) -> Iterator[Ask]:
             yield ask
     else:
         with ApiClient(url, args.key) as client:
-            yield lambda lines: client.post_lines(PATH, b"\n".join(lines), MEDIA_TYPE)
+            # One key a part: what is sent again after a broken connection reserves nothing twice.
+            yield lambda lines: client.post_lines(PATH, b"\n".join(lines), MEDIA_TYPE, secrets.token_hex(16))
 
 
 @contextmanager

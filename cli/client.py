@@ -71,17 +71,25 @@ class ApiClient:
         """The JSON answer to a DELETE. UsageError for what the API refuses."""
         return self._expect_success(self.send("DELETE", path)).json()
 
-    def post_lines(self, path: str, body: bytes, media_type: str) -> list[bytes]:
-        """The lines of the answer to a POST. UsageError for what the API refuses."""
-        return self._expect_success(self.send("POST", path, body, media_type)).body.splitlines()
+    def post_lines(self, path: str, body: bytes, media_type: str, key: str) -> list[bytes]:
+        """The lines of the answer to a POST with an idempotency key. UsageError for what the API refuses."""
+        reply = self.send("POST", path, body, media_type, {"Idempotency-Key": key})
+        return self._expect_success(reply).body.splitlines()
 
-    def send(self, method: str, path: str, body: bytes | None = None, media_type: str = JSON) -> Reply:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        media_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         """The reply, whatever its status but 503. StoreUnavailable when there is none in good time."""
         deadline = time.monotonic() + self._patience_seconds
         while True:
             pause, cause = _PAUSE_SECONDS, ""
             try:
-                reply = self._once(method, path, body, media_type)
+                reply = self._once(method, path, body, {"Content-Type": media_type, **(headers or {})})
                 if reply.status != http.client.SERVICE_UNAVAILABLE:
                     return reply
                 pause, cause = _retry_after(reply), detail_of(reply)
@@ -110,11 +118,11 @@ class ApiClient:
         finally:
             connection.close()
 
-    def _once(self, method: str, path: str, body: bytes | None, media_type: str) -> Reply:
+    def _once(self, method: str, path: str, body: bytes | None, given: Mapping[str, str]) -> Reply:
         if self._connection is None:
             host, port = self._place
             self._connection = self._kind(host, port, timeout=TIMEOUT_SECONDS)
-        headers = {**self._headers, "Content-Type": media_type} if body is not None else self._headers
+        headers = {**self._headers, **given} if body is not None else self._headers
         self._connection.request(method, self._prefix + path, body, headers)
         response = self._connection.getresponse()
         return Reply(response.status, response.read(), {name.lower(): value for name, value in response.getheaders()})

@@ -29,6 +29,7 @@ from models.registry import Registry
 from models.scorer import load_bundle
 from serving.checking import customers_of
 from serving.freshness import read_state
+from storage.claims import ClaimStore
 from storage.clock import wall_ms
 from storage.directory import DataDir
 from storage.log import SignalLog
@@ -251,6 +252,21 @@ def _models(patient: Patient) -> Iterator[Finding]:
         yield Finding(f"{kind} model", "ok", f"{model.bundle.revision}{advisory}")
 
 
+def _claims(patient: Patient) -> Iterator[Finding]:
+    """Without them persuasion is forbidden, and no permit can be given or confirmed."""
+    path = patient.directory.claims_path
+    if not path.exists():
+        yield Finding("claims", "ok", "no slot of a cap has been claimed yet")
+        return
+    try:
+        with closing(ClaimStore(path)) as store:
+            live = len(store.live(wall_ms()))
+    except MembraneError as error:
+        yield Finding("claims", "bad", str(error), f"stop, delete {path} and what is named like it, start again")
+        return
+    yield Finding("claims", "ok", f"{number(live)} permits are live")
+
+
 def _dead_letters(patient: Patient) -> Iterator[Finding]:
     letters = patient.log.dead_letters(1)
     if letters:
@@ -271,5 +287,6 @@ _CHECKS: Final[tuple[Check, ...]] = (
     _own_principles,
     _tenants,
     _models,
+    _claims,
     _dead_letters,
 )

@@ -44,8 +44,8 @@ def events(client: ApiClient, last: str | None = None, patience_seconds: float =
     while True:
         try:
             for event in read_events(client.lines(PATH, {"Last-Event-ID": last} if last else {})):
-                if event is not None:
-                    last = event.id
+                last = event.id or last
+                if event.kind:
                     yield event
                 heard = time.monotonic()
         except StoreUnavailable:
@@ -54,8 +54,9 @@ def events(client: ApiClient, last: str | None = None, patience_seconds: float =
         time.sleep(_PAUSE_SECONDS)
 
 
-def read_events(lines: Iterable[bytes]) -> Iterator[Event | None]:
-    """The events in the lines of a stream of server-sent events; None for what is only a sign of life."""
+def read_events(lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events in the lines of a stream of server-sent events; one without a kind is a sign of life, with an id to go
+    on behind."""
     fields: dict[str, str] = {}
     for line in lines:
         text = line.decode().rstrip("\r\n")
@@ -63,5 +64,6 @@ def read_events(lines: Iterable[bytes]) -> Iterator[Event | None]:
             name, _, value = text.partition(":")
             fields[name] = value.removeprefix(" ")
             continue
-        yield Event(fields["id"], fields["event"], json.loads(fields["data"])) if "data" in fields else None
+        data = json.loads(fields["data"]) if "data" in fields else {}
+        yield Event(fields.get("id", ""), fields.get("event", ""), data)
         fields = {}

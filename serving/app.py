@@ -53,7 +53,9 @@ class Api:
         self._hot: dict[tuple[str, str], Endpoint] = {
             ("POST", "/v1/decisions"): decisions,
             ("POST", "/v1/decisions/batch"): DecisionBatch(decisions),
-            ("POST", "/v1/signals"): Ingest(services.log, services.committer, services.metrics, services.config.now_ms),
+            ("POST", "/v1/signals"): Ingest(
+                services.log, services.committer, services.metrics, services.config.now_ms, services.contacts_made
+            ),
         }
         self.router = _router(services, {path: method for method, path in self._hot})
 

@@ -12,12 +12,24 @@ from typing import Final
 
 from serving.answers import start_ndjson
 from serving.auth import Identity
-from serving.decisions import Decisions
-from serving.limits import BATCH_SECONDS, MAX_DECISION_BYTES, ClientGone, Receive, Scope, Send, check_plain, too_large
+from serving.decisions import Decisions, idempotency_key
+from serving.limits import (
+    BATCH_SECONDS,
+    MAX_DECISION_BYTES,
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    check_plain,
+    header,
+    too_large,
+)
 from serving.lines import Line, Lines
 from serving.problems import Problem, from_error
 
 SEND_BYTES: Final = 32 * 1024
+Asker = tuple[str, str | None]
+"""A tenant, and the idempotency key of its batch."""
 
 
 class DecisionBatch:
@@ -31,15 +43,16 @@ class DecisionBatch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send, identity: Identity) -> None:
         """What is wrong with a line is said in its place; a body that stops coming ends with a problem of its own."""
         identity.must("decide")
+        key = idempotency_key(header(scope["headers"], b"idempotency-key"))
         check_plain(scope["headers"])
         lines, chunks = Lines(MAX_DECISION_BYTES), self._chunks(receive)
         first = await anext(chunks)
         await start_ndjson(send)
         try:
-            await self._answer(lines.feed(first), identity.tenant, send)
+            await self._answer(lines.feed(first), (identity.tenant, key), send)
             async for chunk in chunks:
-                await self._answer(lines.feed(chunk), identity.tenant, send)
-            await self._answer(lines.end(), identity.tenant, send)
+                await self._answer(lines.feed(chunk), (identity.tenant, key), send)
+            await self._answer(lines.end(), (identity.tenant, key), send)
         except Problem as problem:
             await _send(send, _problem_line(problem, lines.number + 1))
         await send({"type": "http.response.body", "body": b""})
@@ -58,25 +71,27 @@ class DecisionBatch:
             if not message.get("more_body", False):
                 return
 
-    async def _answer(self, lines: Iterator[Line], tenant: str, send: Send) -> None:
+    async def _answer(self, lines: Iterator[Line], asker: Asker, send: Send) -> None:
         waiting = bytearray()
         for number, line in lines:
-            waiting += await self._answer_line(number, line, tenant)
+            waiting += await self._answer_line(number, line, *asker)
             if len(waiting) >= SEND_BYTES:
                 await _send(send, bytes(waiting))
                 waiting.clear()
         if waiting:
             await _send(send, bytes(waiting))
 
-    async def _answer_line(self, number: int, line: bytes | None, tenant: str) -> bytes:
-        """One line, once it is this batch's turn: between two lines of whatever batch the event loop goes round."""
+    async def _answer_line(self, number: int, line: bytes | None, tenant: str, key: str | None) -> bytes:
+        """One line, once it is this batch's turn: between two lines of whatever batch the event loop goes round. Its
+        idempotency key is the batch's with its number."""
         async with self._turn:
             await self._decisions.room()
             await asyncio.sleep(0)
             try:
                 if line is None:
                     raise too_large(MAX_DECISION_BYTES)
-                return self._decisions.answer(line, tenant) + b"\n"
+                own_key = None if key is None else f"{key}#{number}"
+                return self._decisions.answer(line, tenant, own_key) + b"\n"
             except Exception as error:  # noqa: BLE001 - whatever it is, the other lines go on
                 return _problem_line(from_error(error), number)
 

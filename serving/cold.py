@@ -17,13 +17,13 @@ from serving import permits, reads
 from serving.auth import Identity
 from serving.checking import check_answer
 from serving.following import Followers
-from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, read_body
+from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, header, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
 from serving.page import add_page
 from serving.pauses import begin, end, listed, parse_pause
 from serving.principle_sets import checked, drafted, propose
-from serving.problems import not_found
+from serving.problems import Problem, not_found
 from serving.reads import json
 from serving.services import Services
 from serving.simulation import Simulations, parse_at
@@ -96,8 +96,17 @@ def _customers(services: Services) -> APIRouter:
     followers = Followers(services)
 
     @router.get("/stages/stream", summary="Stage changes, obligations and revoked permits as server-sent events")
-    async def follow(identity: Reader, last_event_id: LastEvent = None) -> Response:
-        events = await followers.follow(identity.tenant, last_event_id)
+    async def follow(identity: Reader, request: Request, last_event_id: LastEvent = None) -> Response:
+        authorization = header(request.scope["headers"], b"authorization")
+
+        def is_welcome() -> bool:
+            try:
+                services.keys.identify(authorization).must("read")
+            except Problem:  # the key was taken away, or has expired
+                return False
+            return True
+
+        events = await followers.follow(identity.tenant, last_event_id, is_welcome)
         return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     @router.get("/stages", summary="How many customers are in each stage and lifecycle")

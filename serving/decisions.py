@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from enum import Enum
 from hashlib import blake2b
 from itertools import count
 from time import perf_counter
@@ -41,6 +42,16 @@ _MAX_KEY: Final = 256
 _log_encoder: Final = msgspec.json.Encoder()
 _candidate: Final = msgspec.json.Decoder(Candidate)
 _EVERYBODY: Final = TenantSettings()
+_HARMLESS: Final = frozenset({"model_missing", "model_invalid", "source_silent", _LOG_FULL})
+"""What may be amiss while permits are judged again."""
+
+
+class Again(Enum):
+    """What comes of judging a permit again where it is no verdict: nothing can be told for now, or its contact was
+    made."""
+
+    LATER = "later"
+    MADE = "made"
 
 
 class Patience:
@@ -82,7 +93,7 @@ class Decisions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, identity: Identity) -> None:
         identity.must("decide")
-        key = _idempotency_key(header(scope["headers"], b"idempotency-key"))
+        key = idempotency_key(header(scope["headers"], b"idempotency-key"))
         body = await read_body(scope, receive, cap=MAX_DECISION_BYTES)
         await send_json(send, 200, self.answer(body, identity.tenant, key))
 
@@ -145,29 +156,33 @@ class Decisions:
                     case.evidence.looks = patience.looks
                 self._complete(decided.answer, known)
                 held.grant(decided.answer.decision, [_permit(one) for one in granted], seen)
-                encoded = self._logged(request, decided, case)
                 if key is not None:
-                    held.remember(key, digest, encoded)
+                    held.remember(key, digest, encode_answer(decided.answer))
         except StoreUnavailable:
             known = self._knowledge.of(tenant, request.customer, now, ())
             known.degraded.append(CLAIMS_UNREADABLE)
             return self._answered(request, known, _case(tenant, known, now), started)
         self._claims.made([one.claim for one in granted])
         self._count(request, decided.answer)
-        return encoded
+        return self._logged(request, decided, case)
 
-    def judged_again(self, permit: Permit) -> CandidateVerdict | None:
-        """The verdict that a permit's candidate would get now, its own claim apart; None while that cannot be told. For
-        the event loop's thread."""
+    def judged_again(self, permit: Permit) -> CandidateVerdict | Again:
+        """The verdict that a permit's candidate would get now, its own claim apart. What is only a moment's weakness
+        (old or unreadable data, a store that is being rebuilt) speaks against no permit. For the event loop's
+        thread."""
         request = DecisionRequest(permit.customer, [_candidate.decode(permit.body)], choose="none")
         try:
             now = self._knowledge.now()
             known = self._knowledge.of(permit.tenant, permit.customer, now)
         except MembraneError:
-            return None
+            return Again.LATER
+        if known.record is not None and any(one.permit == permit.id for one in known.record.state.contacts):
+            return Again.MADE
+        behind = self._knowledge.applied(permit.tenant, permit.customer) < permit.seen_offset
+        if behind or not _HARMLESS.issuperset(known.degraded):
+            return Again.LATER
         others = [one for one in known.claims if one.permit != permit.id]
-        patience = Patience(perf_counter() + self._deadline_seconds)
-        return judged(request, _case(permit.tenant, known, now), patience, others).answer.verdicts[0]
+        return judged(request, _case(permit.tenant, known, now), _never, others).answer.verdicts[0]
 
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""
@@ -206,6 +221,10 @@ class Decisions:
                     count(self._metrics.default_verdicts, cls, reason.id)
 
 
+def _never() -> bool:
+    return False
+
+
 def parse(body: bytes) -> DecisionRequest:
     """The request of a body. Problem 400 if it is no JSON; InvalidRequest names the fields at fault."""
     try:
@@ -240,7 +259,8 @@ def _model(state: StreamState, kind: str) -> str | None:
     return f"{found.revision}+{found.digest[:8]}" if found is not None else None
 
 
-def _idempotency_key(value: bytes | None) -> str | None:
+def idempotency_key(value: bytes | None) -> str | None:
+    """The key in a header; Problem 422 for one that is none."""
     if value is None:
         return None
     key = value.decode("latin-1").strip()

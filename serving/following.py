@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +16,8 @@ from typing import Final
 import msgspec
 
 from membrane.errors import MembraneError
+from membrane.ports import Effect
+from membrane.times import format_time
 from serving.problems import invalid_field, unavailable
 from serving.services import Services
 
@@ -24,8 +26,8 @@ KEEP_ALIVE_SECONDS: Final = 15.0
 MAX_FOLLOWERS: Final = 64
 _AT_ONCE: Final = 200
 _CURSOR: Final = re.compile(r"\d{1,18}(?:-\d{1,18})*", re.ASCII)
-_RETRY: Final = b"retry: 1000\n\n"
-_KEEP_ALIVE: Final = b": still here\n\n"
+_START: Final = b"retry: 1000\nid: %s\n\n"
+_KEEP_ALIVE: Final = b": still here\nid: %s\n\n"
 
 
 class _Effect(msgspec.Struct):
@@ -63,21 +65,22 @@ class Followers:
         self._services = services
         self._count = 0
 
-    async def follow(self, tenant: str, last: str | None) -> AsyncIterator[bytes]:
-        """A tenant's events behind the `last` one, else from now on. Problem 422, or 503 when too many follow."""
+    async def follow(self, tenant: str, last: str | None, is_welcome: Callable[[], bool]) -> AsyncIterator[bytes]:
+        """A tenant's events behind the `last` one, else from now on, as long as who follows is welcome. Problem 422, or
+        503 when too many follow."""
         cursor = parse_cursor(last, self._services.directory.partitions)
         if self._count >= MAX_FOLLOWERS:
             raise unavailable(f"{MAX_FOLLOWERS} follow already")
         if cursor is None:
             cursor = await self._services.cold(self._now)
-        return self._events(tenant, cursor)
+        return self._events(tenant, cursor, is_welcome)
 
-    async def _events(self, tenant: str, cursor: Cursor) -> AsyncIterator[bytes]:
+    async def _events(self, tenant: str, cursor: Cursor, is_welcome: Callable[[], bool]) -> AsyncIterator[bytes]:
         self._count += 1
         try:
-            yield _RETRY
+            yield _START % str(cursor).encode()
             quiet = 0.0
-            while True:
+            while is_welcome():
                 events = await self._services.cold(self._next, tenant, cursor)
                 if events:
                     quiet = 0.0
@@ -87,7 +90,7 @@ class Followers:
                 quiet += POLL_SECONDS
                 if quiet >= KEEP_ALIVE_SECONDS:
                     quiet = 0.0
-                    yield _KEEP_ALIVE
+                    yield _KEEP_ALIVE % str(cursor).encode()
         finally:
             self._count -= 1
 
@@ -105,12 +108,26 @@ class Followers:
                 for seq, effect in self._services.records.effects_after(partition, told, _AT_ONCE):
                     cursor.effects[partition] = seq
                     if effect.tenant == tenant and not _effect.decode(effect.body).backfill:
-                        events.append(_event(effect.kind, effect.body, cursor))
+                        events.append(_event(effect.kind, _told(effect), cursor))
         with suppress(MembraneError):
+            if cursor.revocation > self._services.claims.store.last_revocation():
+                cursor.revocation = 0  # the claims were lost, and their numbers begin anew
             for seq, body in self._services.claims.store.revocations(tenant, cursor.revocation, _AT_ONCE):
                 cursor.revocation = seq
                 events.append(_event("permit", body, cursor))
         return events
+
+
+def _told(effect: Effect) -> bytes:
+    """What an effect says of itself; an obligation also what every event does."""
+    if effect.kind != "obligation":
+        return effect.body
+    body = msgspec.json.decode(effect.body)
+    cause = {"source": "principle", "id": body["principle"], "type": body["kind"]}
+    before = {"open": None, "breached": "open"}.get(body["state"], "owed")
+    return msgspec.json.encode(
+        {**body, "from": before, "to": body["state"], "at": format_time(effect.time_ms), "cause": cause}
+    )
 
 
 def _event(kind: str, body: bytes, cursor: Cursor) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
 
+from membrane.signals import ContactMade
 from serving.answers import send_json
 from serving.auth import Identity
 from serving.events import BATCH, cap_of, content_mode, events
@@ -32,9 +33,18 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 class Ingest:
-    """The endpoint. `now_ms` is the wall clock, under either `--clock`: what is ahead of it is set aside."""
+    """The endpoint. `now_ms` is the wall clock, under either `--clock`: what is ahead of it is set aside. `made` takes
+    note of the permits (of a tenant) whose contacts came."""
 
-    def __init__(self, log: SignalLog, committer: GroupCommitter, metrics: Metrics, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        log: SignalLog,
+        committer: GroupCommitter,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        made: Callable[[str, list[str]], Awaitable[None]],
+    ) -> None:
+        self._made = made
         self._log = log
         self._committer = committer
         self._metrics = metrics
@@ -47,6 +57,10 @@ class Ingest:
         now_ms = self._now_ms()
         incoming = await sort_events(events(mode, scope["headers"], body), identity.tenant, now_ms)
         answers = [] if _is_refused(mode, incoming) else await self._store(incoming, now_ms)
+        made = [one.typed.permit for one in incoming.signals if isinstance(one.typed, ContactMade)]
+        permits = [permit for permit in made if permit]
+        if permits and answers:
+            await self._made(identity.tenant, permits)
         self._count(incoming, answers)
         if _is_refused(mode, incoming):
             raise _refusal(incoming.rejected[0])

@@ -8,7 +8,7 @@ import msgspec
 
 from membrane.decisions import Candidate
 from membrane.signals import Text, check
-from membrane.times import format_time
+from membrane.times import format_time, parse_time
 from serving.incoming import new_signals
 from serving.problems import Problem, not_found, parsed
 from storage.claims import CONFIRMED, RELEASED, ClaimStore, Permit, PermitState
@@ -39,6 +39,7 @@ class PermitView(msgspec.Struct):
     changed_at: str
 
 
+_LIVE: Final = {"state": "live"}
 _request: Final = msgspec.json.Decoder(ConfirmRequest)
 _candidate: Final = msgspec.json.Decoder(Candidate)
 
@@ -75,11 +76,15 @@ def permit_view(permit: Permit, now: int) -> PermitView:
 def confirm(
     store: ClaimStore, log: SignalLog, tenant: str, permit: str, request: ConfirmRequest, *, now: int, received_ms: int
 ) -> PermitView:
-    """Says that the contact was made, once; Problem 404, and 409 for a permit that is no longer live.
+    """Says that the contact was made, once; Problem 404, and 409 for a permit that is no longer live, or whose moment
+    has not come.
 
     The claim is settled before the contact is appended: whoever gets no answer in between asks again, and the signal's
     id keeps it from being stored twice.
     """
+    send_at = _candidate.decode(find_permit(store, tenant, permit).body).send_at
+    if send_at is not None and parse_time(send_at) > now:
+        raise Problem(409, "conflict", f"this permit is for {send_at}: it cannot be confirmed before", extra=_LIVE)
     found = _settled(store, tenant, permit, CONFIRMED, now)
     log.append(new_signals([check(_contact_made(found, request), tenant)]), received_ms)
     return permit_view(found, now)

@@ -89,6 +89,12 @@ class Services:
         """Runs a slow call beside the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*args, **kwargs))
 
+    async def contacts_made(self, tenant: str, permits: list[str]) -> None:
+        """Takes note that the contacts of permits were made, as far as the claims can be written: a signal that is
+        stored is not refused for them."""
+        with suppress(MembraneError):
+            await self.cold(self.claims.store.made, tenant, permits, self.freshness.now())
+
     async def maintain(self) -> None:
         """Until cancelled: ticks under the wall clock, principle sets compiled before a decision needs them, and the
         counters told what was counted."""

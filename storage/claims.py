@@ -6,6 +6,7 @@ permitted in the last minutes is not counted, and no permit of before can be con
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,7 +39,9 @@ CREATE TABLE IF NOT EXISTS permits(
     changed_ms INTEGER NOT NULL, seen_offset INTEGER NOT NULL, body BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS permits_customer ON permits(customer_key);
-CREATE INDEX IF NOT EXISTS permits_until ON permits(until_ms);
+CREATE INDEX IF NOT EXISTS permits_live ON permits(until_ms) WHERE state = 0;
+CREATE INDEX IF NOT EXISTS permits_confirmed ON permits(changed_ms) WHERE state = 1;
+CREATE INDEX IF NOT EXISTS permits_changed ON permits(changed_ms);
 CREATE TABLE IF NOT EXISTS revocations(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, time_ms INTEGER NOT NULL, body BLOB NOT NULL
 );
@@ -135,6 +138,7 @@ class ClaimStore:
         self._path = path
         self._connections = PerThread(self._connect)
         self._making = threading.Lock()
+        self._local_file = _Local()
 
     @contextmanager
     def reserving(self, tenant: str, customer: str, now_ms: int) -> Iterator[Reserving]:
@@ -150,8 +154,9 @@ class ClaimStore:
     def latest_end(self) -> int:
         """The moment from which no claim of anybody counts, unless one is made or confirmed before."""
         with self._using() as connection:
-            sql = f"SELECT max(max(until_ms, changed_ms + {CONFIRMED_FOR_MS})) FROM permits WHERE state IN (0, 1)"
-            return select(connection, sql)[0][0] or 0
+            live = select(connection, f"SELECT max(until_ms) FROM permits WHERE state = {LIVE}")[0][0]
+            last = select(connection, f"SELECT max(changed_ms) FROM permits WHERE state = {CONFIRMED}")[0][0]
+            return max(live or 0, 0 if last is None else last + CONFIRMED_FOR_MS)
 
     def permit(self, tenant: str, permit: str) -> Permit | None:
         """A tenant's permit by its id."""
@@ -163,6 +168,15 @@ class ClaimStore:
         """Moves a tenant's live permit on; False if there is none."""
         with self._using() as connection, transaction(connection):
             return _moved(connection, tenant, permit, state, now_ms)
+
+    def made(self, tenant: str, permits: Sequence[str], now_ms: int) -> None:
+        """Takes note that the contacts of a tenant's permits were made, though nobody confirmed them; also of one that
+        has expired, so that it counts until the record knows of it."""
+        with self._using() as connection, transaction(connection):
+            connection.executemany(
+                "UPDATE permits SET state = ?, changed_ms = ? WHERE id = ? AND tenant = ? AND state = ?",
+                [(CONFIRMED, now_ms, permit, tenant, LIVE) for permit in permits],
+            )
 
     def live(self, now_ms: int) -> list[Permit]:
         """Every tenant's live permits."""
@@ -207,7 +221,11 @@ class ClaimStore:
     @contextmanager
     def _using(self) -> Iterator[apsw.Connection]:
         try:
-            yield self._connections.get()
+            connection = self._connections.get()
+            if self._local_file.file != self._present():  # it was replaced: two files would each give the last slot
+                self._connections.forget()
+                connection = self._connections.get()
+            yield connection
         except READ_FAILURES as error:
             if not isinstance(error, apsw.BusyError):
                 with suppress(apsw.Error):
@@ -222,7 +240,22 @@ class ClaimStore:
             except apsw.Error:
                 connection.close()
                 raise
+            self._local_file.file = self._present()
             return connection
+
+    def _present(self) -> tuple[int, int] | None:
+        """Which file lies there."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - once in every decision; a Path costs as much again
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+class _Local(threading.local):
+    """Which file a thread's connection has open."""
+
+    file: tuple[int, int] | None = None
 
 
 def _moved(connection: apsw.Connection, tenant: str, permit: str, state: int, now_ms: int) -> bool:

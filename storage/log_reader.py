@@ -33,7 +33,9 @@ _CUSTOMERS: Final = (
 _CONCERNS: Final = (
     "SELECT 1 FROM $log WHERE customer_key = ? AND tenant = ? AND customer = ? AND offset >= ? AND offset < ? LIMIT 1"
 )
-_IS_REVISED: Final = "SELECT 1 FROM $log WHERE kind = 3 AND offset >= ? AND offset < ? LIMIT 1"
+_FOR_EVERYBODY: Final = (
+    "SELECT 1 FROM $log WHERE offset >= ? AND offset < ? AND kind IN (3, 6) AND customer_key IS NULL LIMIT 1"
+)
 _PAUSES: Final = "SELECT body FROM pauses WHERE until_ms > ? AND (? IS NULL OR tenant = ?) ORDER BY seq"
 _NO_LIMIT: Final = 2**62
 
@@ -102,15 +104,15 @@ class LogReader:
         return set(self._all(for_partition(_CUSTOMERS, partition), (offset, end)))
 
     def concerns(self, tenant: str, customer: str, offset: int, end: int) -> bool:
-        """Whether a record from `offset` to before `end` is about a customer, or is a revision."""
+        """Whether a record from `offset` to before `end` is about a customer, or for everybody."""
         partition = self._partition(tenant, customer)
         values = (customer_key(tenant, customer), tenant, customer, offset, end)
         own = self._all(for_partition(_CONCERNS, partition), values)
-        return bool(own) or self.is_revised(partition, offset, end)
+        return bool(own) or self.concerns_everybody(partition, offset, end)
 
-    def is_revised(self, partition: int, offset: int, end: int) -> bool:
-        """Whether there is a revision from `offset` to before `end`."""
-        return bool(self._all(for_partition(_IS_REVISED, partition), (offset, end)))
+    def concerns_everybody(self, partition: int, offset: int, end: int) -> bool:
+        """Whether there is a revision, or a pause of more than one customer, from `offset` to before `end`."""
+        return bool(self._all(for_partition(_FOR_EVERYBODY, partition), (offset, end)))
 
     def consents(self, tenant: str, customer: str) -> list[tuple[int, int, bool, int]]:
         """What the customer said of being contacted: (channel index, domain index, granted, time_ms)."""

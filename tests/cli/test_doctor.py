@@ -10,6 +10,7 @@ from cli.prepare import Wishes, prepare
 from membrane.ports import Commit, partition_of
 from membrane.record import encode
 from serving.principle_sets import DEFAULT_PACK
+from storage.claims import ClaimStore
 from storage.directory import DataDir
 from storage.records import RecordStore
 from tests.serving.conftest import make_record
@@ -137,3 +138,12 @@ def write_customers(directory: DataDir, stages: dict[str, int]) -> None:
                 commit.due.append(("default", customer, None))
         store.commit(commit)
         store.close()
+
+
+def test_claims_that_cannot_be_read_are_bad(directory):
+    assert findings(directory)["claims"] == "ok"
+    directory.claims_path.write_bytes(b"x" * 5_000)
+    assert findings(directory)["claims"] == "bad"
+    directory.claims_path.unlink()
+    ClaimStore(directory.claims_path).live(1)
+    assert findings(directory)["claims"] == "ok"

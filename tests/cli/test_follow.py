@@ -25,9 +25,9 @@ class FakeClient:
 
 
 def test_events_and_signs_of_life_are_told_apart():
-    found = list(read_events([b"retry: 1000\n", b"\n", *STAGE, b": still here\n", b"\n", *PERMIT]))
+    found = list(read_events([b"retry: 1000\n", b"id: 0-9\n", b"\n", *STAGE, b": still here\n", b"\n", *PERMIT]))
     stage, permit = Event("1-0", "stage", {"customer": "c-1"}), Event("1-1", "permit", {"permit": "p1"})
-    assert found == [None, stage, None, permit]
+    assert found == [Event("0-9", "", {}), stage, Event("", "", {}), permit]
 
 
 def test_a_connection_that_breaks_is_made_anew_behind_the_last_event(monkeypatch):

@@ -30,7 +30,7 @@ def following(api, tenant="default", last=None, after=lambda: None):
     """What a follower is told first, of what `after` it began happens."""
 
     async def told():
-        events = await Followers(api.services).follow(tenant, last)
+        events = await Followers(api.services).follow(tenant, last, lambda: True)
         chunks = [await anext(events)]
         after()
         chunks.append(await asyncio.wait_for(anext(events), 10))
@@ -93,3 +93,32 @@ def test_only_so_many_may_follow(api, monkeypatch):
     monkeypatch.setattr("serving.following.MAX_FOLLOWERS", 0)
     answer = api.get("/v1/stages/stream")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_who_may_read_no_more_hears_no_more(api):
+    welcome = [True]
+
+    async def told():
+        events = await Followers(api.services).follow("default", None, lambda: welcome[0])
+        first = await anext(events)
+        welcome[0] = False
+        return first, [chunk async for chunk in events]
+
+    first, rest = asyncio.run(told())
+    assert first == b"retry: 1000\nid: 0-0-0\n\n"
+    assert rest == []
+
+
+def test_an_obligation_is_told_like_every_other_event(api):
+    body = json.dumps({"obligation": "o-1", "principle": "p", "kind": "agent_call", "state": "breached"}).encode()
+    api.write(effects=[Effect("o-1-breached", 1, "obligation", "default", "c-1", NOW, body)])
+    ((_, kind, data),) = following(api, last="0-0-0")
+    assert (kind, data["obligation"], data["from"], data["to"]) == ("obligation", "o-1", "open", "breached")
+    assert data["cause"] == {"source": "principle", "id": "p", "type": "agent_call"}
+
+
+def test_revocations_are_told_from_the_start_after_the_claims_were_lost(api):
+    api.write()
+    followers, cursor = Followers(api.services), Cursor([9, 9], 7)
+    followers._next("default", cursor)
+    assert cursor.revocation == 0

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from membrane.caps import Claim
 from membrane.times import DAY, MINUTE, format_time
+from storage.claims import ClaimStore, NewPermit
 
 UPSELL = {"id": "upsell", "domain": "marketing", "kind": "upsell", "channel": "email", "campaign": "spring"}
 SURVEY = {"id": "survey", "domain": "survey", "kind": "nps", "channel": "email"}
@@ -137,3 +139,76 @@ def test_the_decision_log_holds_the_claims_seen_and_the_permits_given(api):
     assert json.loads(earlier.body)["answer"]["verdicts"][0]["permit"] == permit
     (claim,) = json.loads(later.body)["evidence"]["claims"]
     assert claim[0] == permit
+
+
+def made(permit, contact="k-1"):
+    """The department's own word that the contact was made."""
+    data = {"domain": "marketing", "kind": "upsell", "channel": "email", "contact": contact, "permit": permit}
+    return {"type": "cx.contact.made.v1", "id": contact, "data": data}
+
+
+def test_the_departments_own_contact_settles_its_permit(api, event):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    api.send(event(**made(permit)))
+    assert api.get(f"/v1/permits/{permit}").json()["state"] == "confirmed"
+    assert api.post(f"/v1/permits/{permit}/release").status_code == 409
+    assert api.post(f"/v1/permits/{permit}/confirm").status_code == 200
+    api.clock.ms += 20 * MINUTE
+    api.write()  # the stream has not brought the contact into the record yet
+    assert first(reserve(api))["verdict"] == "defer"
+
+
+def test_a_contact_that_comes_after_its_permit_has_ended_counts_until_the_record_knows(api, event):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    api.clock.ms += 15 * MINUTE
+    api.send(event(**made(permit)))
+    api.write()
+    assert first(reserve(api))["verdict"] == "defer"
+
+
+def test_a_permit_of_another_tenant_is_settled_by_nobody_else(api, event):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    api.services.claims.store.made("other", [permit], api.clock.ms)
+    assert api.get(f"/v1/permits/{permit}").json()["state"] == "live"
+
+
+def test_a_permit_for_later_cannot_be_confirmed_before(api):
+    api.write()
+    later = {**UPSELL, "send_at": format_time(api.clock.ms + 10 * MINUTE)}
+    permit = first(reserve(api, later))["permit"]
+    assert api.post(f"/v1/permits/{permit}/confirm").status_code == 409
+    api.clock.ms += 10 * MINUTE
+    assert api.post(f"/v1/permits/{permit}/confirm").status_code == 200
+
+
+def test_claims_hold_while_the_clock_is_set_back_far_behind_the_customers(api, known):
+    record = known(clock=api.clock.ms + DAY)
+    api.write(record=record)
+    granted = [first(reserve(api))["permit"] for _ in range(4)]
+    assert [permit is not None for permit in granted] == [True, False, False, False]
+
+
+def test_a_store_of_claims_that_was_replaced_is_noticed(api):
+    api.write()
+    first(reserve(api))
+    for name in ("claims.db", "claims.db-wal", "claims.db-shm"):
+        (api.services.directory.path / name).unlink(missing_ok=True)
+    other = ClaimStore(api.services.directory.claims_path)
+    with other.reserving("default", "c-1", api.clock.ms) as held:
+        claim = Claim("p1", api.clock.ms, 0, 0, "upsell", api.clock.ms + MINUTE)
+        held.grant("d-1", [NewPermit(claim, "upsell", b"{}")], 0)
+    other.close()
+    assert first(reserve(api))["permit"] is None
+
+
+def test_a_batch_sent_again_with_its_key_reserves_nothing_twice(api):
+    api.write()
+    line = json.dumps({"customer": "c-1", "candidates": [UPSELL], "reserve": True}).encode()
+    headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "b-1"}
+    answers = [api.post("/v1/decisions/batch", content=line + b"\n" + line, headers=headers).content for _ in range(2)]
+    assert answers[0] == answers[1]
+    permits = [json.loads(one)["verdicts"][0]["permit"] for one in answers[0].splitlines()]
+    assert [permit is not None for permit in permits] == [True, False]

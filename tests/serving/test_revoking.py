@@ -6,6 +6,9 @@ import json
 import pytest
 
 from membrane.ports import Commit, partition_of
+from membrane.record import Contact
+from membrane.times import DAY, MINUTE, format_time
+from serving.decisions import Again
 from tests.serving.conftest import make_record
 from tests.serving.test_permits import UPSELL, first, reserve
 
@@ -111,8 +114,76 @@ def test_what_cannot_be_judged_is_judged_in_a_later_round(api, follow, monkeypat
     round_of(api)
     follow(make_record(stage="crisis"))
     with monkeypatch.context() as patch:
-        patch.setattr(api.app.revoker._decisions, "judged_again", lambda _permit: None)
+        patch.setattr(api.app.revoker._decisions, "judged_again", lambda _permit: Again.LATER)
         round_of(api)
     assert state(api, permit) == "live"
     round_of(api)
     assert state(api, permit) == "revoked"
+
+
+def test_what_is_only_a_moments_weakness_revokes_nothing(api, follow):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    follow(make_record(stage="crisis"), id="e-2")
+    api.clock.ms += 2 * MINUTE  # the stream's word is old
+    round_of(api)
+    assert state(api, permit) == "live"
+    api.write(record=make_record(stage="crisis"))
+    api.store(0).commit(commit_up_to(api, 0))
+    api.store(1).commit(commit_up_to(api, 1))
+    api.clock.ms += 100
+    round_of(api)
+    assert state(api, permit) == "revoked"
+
+
+def test_a_permit_is_not_revoked_by_its_own_contact(api, follow):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    record = make_record()
+    record.state.contacts.append(Contact("k-1", api.clock.ms, 0, 0, "upsell", permit))
+    follow(record)
+    round_of(api)
+    assert state(api, permit) == "confirmed"
+
+
+def test_a_pause_of_a_department_revokes_without_the_stream(api):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    until = format_time(api.clock.ms + DAY)
+    paused = {"domain": "marketing", "until": until, "by": "anna", "why": "an outage"}
+    assert api.post("/v1/pauses", json=paused).status_code == 201
+    api.clock.ms += 200
+    round_of(api)
+    assert state(api, permit) == "revoked"
+
+
+def test_an_opt_out_revokes_while_the_stream_stands_still(api, event):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    denied = {"channel": "email", "domain": "marketing", "granted": False}
+    api.send(event(type="cx.consent.changed.v1", data=denied))
+    round_of(api)
+    assert state(api, permit) == "revoked"
+
+
+def test_a_partition_that_cannot_be_read_holds_up_no_other(api, event):
+    api.write()
+    own = partition_of("default", "c-1", 2)
+    other = next(f"c-{n}" for n in range(2, 99) if partition_of("default", f"c-{n}", 2) != own)
+    api.write(other)
+    mine = first(reserve(api))["permit"]
+    theirs = first(api.post("/v1/decisions", json={"customer": other, "candidates": [UPSELL], "reserve": True}))[
+        "permit"
+    ]
+    round_of(api)
+    api.store(1 - own).close()
+    api.services.directory.records_path(1 - own).unlink()
+    api.services.records.close()
+    denied = {"channel": "email", "domain": "marketing", "granted": False}
+    api.send(event(type="cx.consent.changed.v1", data=denied))
+    round_of(api)
+    assert (state(api, mine), state(api, theirs)) == ("revoked", "live")
