@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from membrane.caps import PERMIT_MS, Claim
-from membrane.conditions import _FUNCTIONS as FUNCTIONS
+from membrane.conditions import FUNCTIONS
 from membrane.decide import decide
 from membrane.decisions import Answer, Candidate, encode_answer
 from membrane.dictionary import CASE_FIELDS, FACTS, Value
