@@ -99,6 +99,16 @@ def _add_signals(commands: Commands) -> None:
     uci.option("--from", path, "folder of the data set", metavar="DIR", required=True)
     uci.option("--out", path, "file to write", metavar="FILE", required=True)
     _progress(uci)
+    journey = _command(
+        dataset, "completejourney", "cli.datasets:completejourney",
+        "Writes completejourney as signals: a year of a household panel's campaigns, coupons and baskets.",
+        "membrane dataset completejourney --from ./completejourney --out journey.ndjson",
+    )  # fmt: skip
+    journey.option("--from", path, "folder of the data set", metavar="DIR", required=True)
+    cases = "folder of uci_incidents: give each household the cases of one of its callers (a synthetic join)"
+    journey.option("--with-cases", path, cases, metavar="DIR")
+    journey.option("--out", path, "file to write", metavar="FILE", required=True)
+    _progress(journey)
     simulate = _command(
         commands, "simulate-customers", "cli.datasets:simulate_customers",
         "Writes the signals of simulated customers, and the truth behind them.",

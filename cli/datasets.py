@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,15 +21,18 @@ def uci_incidents(args: argparse.Namespace) -> int:
     with _writing(args.out):
         counts = write_uci(getattr(args, "from"), args.out, bar)
     bar.close()
-    without = counts.pop("no_subject", 0)
-    signals = sum(counts.values())
-    if args.json:
-        print_json({"signals": signals, "without_subject": without, "types": dict(sorted(counts.items()))})
-        return DONE
-    say(f"{number(signals)} signals in {args.out}, {number(without)} of them without a subject:")
-    for name, count in sorted(counts.items()):
-        say(f"  {number(count):>8}  {name}")
-    return DONE
+    return _told(args, counts)
+
+
+def completejourney(args: argparse.Namespace) -> int:
+    """Writes the panel as signals, with made-up cases where wanted, and says how many of each type."""
+    from training.completejourney import write_completejourney
+
+    bar = progress_bar("completejourney", asked=args.progress)
+    with _writing(args.out):
+        counts = write_completejourney(getattr(args, "from"), args.out, cases=args.with_cases, progress=bar)
+    bar.close()
+    return _told(args, counts)
 
 
 def simulate_customers(args: argparse.Namespace) -> int:
@@ -54,6 +58,18 @@ def simulate_customers(args: argparse.Namespace) -> int:
         print_json({"signals": signals, "customers": args.customers, "days": args.days, "seed": args.seed})
     else:
         say(f"{number(signals)} signals of {number(args.customers)} customers in {args.out}, the truth in {args.truth}")
+    return DONE
+
+
+def _told(args: argparse.Namespace, counts: Counter[str]) -> int:
+    without = counts.pop("no_subject", 0)
+    signals = sum(counts.values())
+    if args.json:
+        print_json({"signals": signals, "without_subject": without, "types": dict(sorted(counts.items()))})
+        return DONE
+    say(f"{number(signals)} signals in {args.out}, {number(without)} of them without a subject:")
+    for name, count in sorted(counts.items()):
+        say(f"  {number(count):>8}  {name}")
     return DONE
 
 

@@ -11,8 +11,8 @@ from typing import Final
 from membrane.errors import UsageError
 
 COLOURS: Final = ("#2f7d4f", "#d9a13b", "#b3413c", "#8a8f98")
-_BAR, _HEIGHT, _TOP, _BOTTOM, _LEFT = 46, 190, 44, 40, 46
-_LEAST_WIDTH: Final = 300
+_BAR, _HEIGHT, _TOP, _BOTTOM, _LEFT = 62, 190, 52, 40, 46
+_LEAST_WIDTH: Final = 480
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -47,7 +47,7 @@ def simulate(args: argparse.Namespace) -> int:
     finally:
         bar.close()
     if args.plot is not None:
-        write_plot(args.plot, [panel(outcome)])
+        write_plot(args.plot, panels(outcome))
     if args.json:
         print_json(msgspec.to_builtins(outcome))
     else:
@@ -80,16 +80,21 @@ def lines(outcome: Outcome) -> list[str]:
     return shown
 
 
-def panel(outcome: Outcome) -> Panel:
-    """What would have become of each department's contacts."""
-    changes = outcome.by_department.values()
+def panels(outcome: Outcome) -> list[Panel]:
+    """What would have become of the contacts of each department, and of those made in each stage."""
+    title = f"{outcome.draft} instead of {outcome.in_force}"
+    return [_panel(title, outcome.by_department), _panel("by stage", outcome.by_stage)]
+
+
+def _panel(title: str, counted: Mapping[str, Changes]) -> Panel:
+    changes = counted.values()
     parts = {
         "as now": [one.contacts - one.held_back - one.let_through - one.otherwise for one in changes],
         "let through": [one.let_through for one in changes],
         "held back": [one.held_back for one in changes],
         "deferred or forbidden instead": [one.otherwise for one in changes],
     }
-    return Panel(f"{outcome.draft} instead of {outcome.in_force}", list(outcome.by_department), parts)
+    return Panel(title, list(counted), parts)
 
 
 def _outcome(args: argparse.Namespace, progress: Callable[[int, int], None]) -> Outcome:

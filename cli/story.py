@@ -132,7 +132,8 @@ STEPS: Final = (
                 "survey-csat": "allow", "survey-nps": "defer", "service-call": "allow",
             },
             reasons={
-                "marketing-hardware": "one-selling-contact-a-day", "marketing-news": "arbitration",
+                "marketing-hardware": "one-selling-contact-a-day",
+                "marketing-news": "one-selling-contact-a-day",
                 "survey-nps": "one-survey-a-fortnight",
             },
             until=("marketing-hardware", "survey-nps"),

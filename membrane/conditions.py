@@ -26,7 +26,7 @@ from membrane.times import parse_duration
 
 MAX_LENGTH: Final = 2_000
 MAX_LOOP_DEPTH: Final = 2
-_FUNCTIONS: Final = frozenset(
+FUNCTIONS: Final = frozenset(
     {"_&&_", "_||_", "!_", "_?_:_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in", "_+_", "_-_", "_*_", "-_"}
     | {"size", "contains", "startsWith", "endsWith", "@not_strictly_false", "_[_]"}
 )
@@ -259,7 +259,7 @@ class _Reader:
         children = tuple(map(self.node, [*targets, *call.args]))
         if call.function == "duration":
             return self._duration(children, offset)
-        if call.function not in _FUNCTIONS:
+        if call.function not in FUNCTIONS:
             self.wrong.append((offset, f"{call.function}() may not stand in a condition"))
         return Node("call", call.function, children, offset)
 

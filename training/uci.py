@@ -8,17 +8,14 @@ updates it. `resolved_at`, `closed_at`, `closed_code` and `resolved_by` are know
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from membrane.errors import UsageError
+from training.ndjson import Event, write_events
 from training.progress import Progress, silent
+from training.tables import read_table
 
 FILE_NAME: Final = "incidents_callers_half0.csv.gz"
 _COLUMNS: Final = (
@@ -27,7 +24,6 @@ _COLUMNS: Final = (
 _END_STATES: Final = frozenset({"Resolved", "Closed"})
 _WAITING: Final = "Awaiting User Info"
 _NO_CALLER: Final = "?"
-_CHUNK: Final = 2_000
 
 
 class _Row(NamedTuple):
@@ -47,34 +43,22 @@ def write_uci(source_dir: Path, out: Path, progress: Progress = silent) -> Count
 
     Returns the number of lines by type, and of those without a subject as `no_subject`. Progress in lines. Raises
     UsageError if the folder lacks the file or the file its columns."""
+    return write_events(uci_events(source_dir), out, progress)
+
+
+def uci_events(source_dir: Path) -> list[Event]:
+    """The same, as events in time order."""
     rows = sorted(_rows(source_dir / FILE_NAME), key=lambda row: (row.updated_at, row.row))
-    counts: Counter[str] = Counter()
-    encode = msgspec.json.Encoder().encode_lines
-    events = list(_events(rows))
-    with out.open("wb") as lines:
-        for first in range(0, len(events), _CHUNK):
-            chunk = events[first : first + _CHUNK]
-            lines.write(encode(chunk))
-            counts.update(event["type"] for event in chunk)
-            counts["no_subject"] += sum("subject" not in event for event in chunk)
-            progress(first + len(chunk), len(events))
-    return counts
+    return list(_events(rows))
 
 
 def _rows(path: Path) -> Iterator[_Row]:
-    if not path.is_file():
-        raise UsageError(f"{path}: this file of uci_incidents is required, none is there")
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
-        table = csv.DictReader(text)
-        missing = sorted(set(_COLUMNS) - set(table.fieldnames or ()))
-        if missing:
-            raise UsageError(f"{path}: columns {', '.join(_COLUMNS)} are required, {', '.join(missing)} not found")
-        for line, row in enumerate(table, 1):
-            number, state, reopened, caller, updated, category, subcategory, priority = (row[name] for name in _COLUMNS)
-            yield _Row(number, state, int(reopened), caller, updated, category, subcategory, int(priority), line)
+    for line, row in enumerate(read_table(path, "uci_incidents", _COLUMNS), 1):
+        number, state, reopened, caller, updated, category, subcategory, priority = (row[name] for name in _COLUMNS)
+        yield _Row(number, state, int(reopened), caller, updated, category, subcategory, int(priority), line)
 
 
-def _events(rows: Iterable[_Row]) -> Iterator[dict[str, Any]]:
+def _events(rows: Iterable[_Row]) -> Iterator[Event]:
     reopened: dict[str, int] = {}
     resolved: set[str] = set()
     for row in rows:
@@ -93,8 +77,8 @@ def _events(rows: Iterable[_Row]) -> Iterator[dict[str, Any]]:
         yield _event(row, name)
 
 
-def _event(row: _Row, name: str) -> dict[str, Any]:
-    event: dict[str, Any] = {
+def _event(row: _Row, name: str) -> Event:
+    event: Event = {
         "specversion": "1.0",
         "id": str(row.row),
         "source": "uci",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from cli.main import main
+from tests.training.panel import PANEL, written
 
 SIMULATE = ["simulate-customers", "--customers", "5", "--days", "3", "--seed", "1"]
 
@@ -32,3 +33,14 @@ def test_a_start_within_an_hour_is_refused(tmp_path, capsys):
 def test_a_folder_without_the_data_set_is_named(tmp_path, capsys):
     assert main(["dataset", "uci_incidents", "--from", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_the_panel_is_written_without_cases_and_a_folder_without_it_is_named(tmp_path, capsys):
+    out = tmp_path / "out"
+    written(tmp_path, PANEL)
+    arguments = ["dataset", "completejourney", "--from", str(tmp_path), "--out", str(out)]
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["signals"] == len(out.read_bytes().splitlines()) == 8
+    assert main([*arguments, "--with-cases", str(tmp_path)]) == 1
+    assert "this file of uci_incidents is required" in capsys.readouterr().err
