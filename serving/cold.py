@@ -39,6 +39,7 @@ Everything = Annotated[bool, Query(alias="all", description="those that have end
 Days = Annotated[int, Query(ge=1, le=MAX_SIMULATION_DAYS, description="the contacts of so many days")]
 At = Annotated[str | None, Query(max_length=40, description="the end of these days; default: the latest signal")]
 Owner = Annotated[str | None, Query(max_length=64)]
+Customer = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
 def _requires(*scopes: str) -> Callable[[Request], Awaitable[Identity]]:
@@ -179,8 +180,12 @@ def _obligations(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/obligations", tags=["obligations"])
 
     @router.get("", summary="What is owed, by due time")
-    async def obligations(identity: Reader, state: State = None, owner: Owner = None) -> Response:
-        return json(await services.cold(list_obligations, services.records, identity.tenant, state=state, owner=owner))
+    async def obligations(
+        identity: Reader, state: State = None, owner: Owner = None, customer: Customer = None
+    ) -> Response:
+        principles = await services.cold(services.principles.latest, services.log, identity.tenant)
+        asked = {"state": state, "owner": owner, "customer": customer}
+        return json(await services.cold(list_obligations, services.records, identity.tenant, principles, **asked))
 
     async def act(act: Act, obligation: str, request: Request, identity: Identity) -> Response:
         body = parse_act(await read_body(request.scope, request.receive, cap=MAX_ACT_BYTES))
@@ -261,6 +266,8 @@ def _operations(services: Services) -> APIRouter:
         services.metrics.flush()
         reads.measure_staleness(services.freshness, services.metrics)
         await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
+        stores = services.records, services.log, services.principles
+        await services.cold(reads.measure_held, *stores, services.metrics)
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
 
     return router
