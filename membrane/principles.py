@@ -367,3 +367,13 @@ def compare_revisions(a: str, b: str) -> int:
     """
     first, second = parse_revision(a), parse_revision(b)
     return (first > second) - (first < second)
+
+
+def next_revision(latest: str, today: str) -> str:
+    """The first revision of today (YYYY-MM-DD) that is newer than the latest one, or of that one's day if it is later.
+
+    >>> next_revision("2026-11-22.9", "2026-11-23"), next_revision("2026-11-23.9", "2026-11-23")
+    ('2026-11-23.1', '2026-11-23.10')
+    """
+    day, number = parse_revision(latest)
+    return f"{today}.1" if day < today else f"{day}.{number + 1}"

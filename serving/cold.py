@@ -19,6 +19,7 @@ from serving.following import Followers
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
+from serving.one_principle import put_principle
 from serving.page import add_page
 from serving.pauses import begin, end, listed, parse_pause
 from serving.principle_sets import checked, drafted, propose
@@ -33,6 +34,7 @@ Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of 
 Named = Annotated[str, InPath(min_length=1, max_length=256)]
 State = Annotated[Literal["open", "met", "breached", "waived"] | None, Query()]
 Force = Annotated[bool, Query(description="go back to an older revision")]
+Revision = Annotated[str | None, Query(max_length=32, description="of the set; default: the next one of today")]
 LastEvent = Annotated[str | None, Header(max_length=8192, description="go on behind this event")]
 Said = Annotated[str, Query(min_length=1, max_length=256, pattern=PRINTABLE)]
 Everything = Annotated[bool, Query(alias="all", description="those that have ended, too")]
@@ -123,6 +125,18 @@ def _principles(services: Services) -> APIRouter:
         tenant = identity.tenant
         proposal = await services.cold(propose, body, services.log, files, now_ms, force=force, tenant=tenant)
         services.principles.add(proposal.principles)
+        return json(reads.put_answer(proposal))
+
+    @router.put("/{principle}", summary="Put one principle into the set in force")
+    async def put_one(identity: Admin, principle: Named, request: Request, revision: Revision = None) -> Response:
+        body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
+        log, sets, now_ms = services.log, services.principles, services.config.now_ms()
+        tenant = identity.tenant
+        proposal = await services.cold(
+            put_principle, principle, body, log, sets, now_ms, tenant=tenant, revision=revision
+        )
+        if proposal.changed:
+            sets.add(proposal.principles)
         return json(reads.put_answer(proposal))
 
     @router.post("/check", summary="Every fault of a principle file, and what is suspicious about it")
