@@ -149,13 +149,14 @@ class Risks(Struct):
 
 
 class Owed(Struct):
-    """An obligation that is open or breached."""
+    """An obligation that is open or breached; `approval` is `human` where a person must agree before it is done."""
 
     obligation: str
     kind: str
     owner: str
     due: str
     state: str
+    approval: str | None
 
 
 class StatePart(Struct):

@@ -8,7 +8,7 @@ and settles obligations. `advance` fires due times alone: for a tick, and on ser
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from msgspec import structs
@@ -55,12 +55,15 @@ def rules_for(
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """What the world may want to hear: a stage change, or an obligation in its new state, at an event time."""
+    """What the world may want to hear: a stage change, or an obligation as it is then, at an event time; `by` and
+    `reason` are the words of the person who closed it."""
 
     kind: Literal["stage", "obligation"]
     at: int
     what: StageChange | Obligation
     backfill: bool
+    by: str | None = None
+    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -154,12 +157,21 @@ def advance(
     return happened
 
 
-def act(record: Record, obligation: str, state: int, t: int, rules: Rules) -> list[Happening] | None:
+def act(
+    record: Record,
+    obligation: str,
+    state: int,
+    t: int,
+    rules: Rules,
+    *,
+    by: str | None = None,
+    reason: str | None = None,
+) -> list[Happening] | None:
     """A person met or waived an obligation (`state` MET or WAIVED) at t; None if it is unknown or already closed."""
     for owed in record.obligations:
         if owed.obligation == obligation and owed.state not in (MET, WAIVED):
             owed.state, owed.closed_at = state, t
-            return [_told(owed, t, rules)]
+            return [replace(_told(owed, t, rules), by=by, reason=reason)]
     return None
 
 
@@ -264,4 +276,4 @@ def _require(record: Record, t: int, at: int, rules: Rules, happened: list[Happe
 
 
 def _told(owed: Obligation, at: int, rules: Rules) -> Happening:
-    return Happening("obligation", at, owed, at < rules.go_live)
+    return Happening("obligation", at, structs.replace(owed), at < rules.go_live)

@@ -87,10 +87,10 @@ def settle(
 
 
 def breach(record: Record, t: int) -> list[Obligation]:
-    """Marks what is open and was due by `t` as breached; it stays owed."""
+    """Marks what is open and was due by `t` as breached; it stays owed, by whom it escalates to if to anybody."""
     late = [one for one in record.obligations if one.state == OPEN and one.due <= t]
     for one in late:
-        one.state = BREACHED
+        one.state, one.owner = BREACHED, one.escalate_to or one.owner
     return late
 
 
@@ -158,6 +158,8 @@ def _obligation(rule: Principle, promise: Promise, record: Record, about: str, a
         scope=promise.once_per,
         about=about,
         episode_at=record.tracker.episode_at,
+        escalate_to=promise.escalate_to,
+        approval=promise.approval,
     )
 
 

@@ -49,7 +49,14 @@ def owed(record: Record | None) -> list[Owed]:
     """The obligations that are open or breached, by due time."""
     due = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if record else []
     return [
-        Owed(one.obligation, one.kind, one.owner, format_time(one.due), OBLIGATION_STATES[one.state])
+        Owed(
+            one.obligation,
+            one.kind,
+            one.owner,
+            format_time(one.due),
+            OBLIGATION_STATES[one.state],
+            one.approval or None,
+        )
         for one in sorted(due, key=lambda one: (one.due, one.obligation))
     ]
 

@@ -18,6 +18,7 @@ from membrane.levers import read_lever
 from membrane.life import EVERYBODY, LIFE_FIELDS, read_life
 from membrane.principle_tests import read_tests
 from membrane.principles import (
+    BREAKER,
     GUARANTEES,
     MONEY_KINDS,
     OWNERS,
@@ -36,6 +37,7 @@ from membrane.wording import QUIET_DAY, cap_text, quiet_text
 MAX_CAP: Final = KEPT_CONTACTS
 """A record keeps no more contacts: a greater cap could not be told from a full one."""
 MAX_ITEMS: Final = 500
+MAX_BREAKER: Final = 1_000_000
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EXTENDED: Final = "default"
 """What a tenant's own file extends: the set that is in force for everybody."""
@@ -234,7 +236,7 @@ class _FileReader(DocumentReader):
         return found
 
     def _promise(self, value: Any, path: str) -> Promise:
-        optional = ("once_per", "every", "at_most", "approval", "met_by")
+        optional = ("once_per", "every", "at_most", "approval", "met_by", "escalate_to", "breaker")
         fields = self.mapping(value, path, ("kind", "owner", "due"), optional)
         if ("once_per" in fields) == ("every" in fields):
             self.fault(path, "needs one of 'once_per' and 'every'")
@@ -247,7 +249,18 @@ class _FileReader(DocumentReader):
             at_most=self._at_most(fields["at_most"], f"{path}.at_most") if "at_most" in fields else None,
             approval=self.choice(fields["approval"], f"{path}.approval", ("human",)) if "approval" in fields else "",
             met_by=self.choices(fields["met_by"], f"{path}.met_by", ALL_KINDS) if "met_by" in fields else frozenset(),
+            escalate_to=self._escalate_to(fields, f"{path}.escalate_to"),
+            breaker=self.count(fields.get("breaker", BREAKER), f"{path}.breaker", low=1, high=MAX_BREAKER),
         )
+
+    def _escalate_to(self, fields: dict[str, Any], path: str) -> str:
+        """Another department than the one that owes it first."""
+        if "escalate_to" not in fields:
+            return ""
+        found = self.choice(fields["escalate_to"], path, OWNERS)
+        if found and found == fields.get("owner"):
+            self.fault(path, f"must be another than the owner, came '{found}'")
+        return found
 
     def _at_most(self, value: Any, path: str) -> tuple[int, int]:
         """`{3: 8760h}`: three in any 8760 hours."""

@@ -26,6 +26,8 @@ from membrane.vocabulary import Verdict
 
 OWNERS: Final = ("marketing", "sales", "service", "billing", "legal", "insight", "operations")
 MONEY_KINDS: Final = frozenset({"free_service", "service_credit"})
+BREAKER: Final = 1_000
+"""How many obligations a principle may open within an hour where it does not say."""
 MODEL_FACTS: Final = frozenset({"risk.churn"})
 """Facts that only a model can give. `stage.p_crisis` is none of them: rules alone say 1 or 0."""
 
@@ -43,7 +45,8 @@ class Effect(StrEnum):
 class Promise:
     """What a `require` principle makes the company owe: what, who, within `due_ms`, and how often. `once_per` and
     `every_ms` exclude each other; `at_most` is (count, window in ms); `met_by` names the kinds of contacts or credits
-    that meet it in place of the usual ones."""
+    that meet it in place of the usual ones. When it is breached it becomes that of `escalate_to`; where more than
+    `breaker` are opened within an hour, they are held."""
 
     kind: str
     owner: str
@@ -53,6 +56,8 @@ class Promise:
     at_most: tuple[int, int] | None = None
     approval: str = ""
     met_by: frozenset[str] = frozenset()
+    escalate_to: str = ""
+    breaker: int = BREAKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +281,15 @@ class PrincipleSet:
         return tuple(one for one in self.having(Status.LIVE) if one.effect is Effect.REQUIRE)
 
     @cached_property
+    def _breakers(self) -> dict[str, int]:
+        return {one.id: one.promise.breaker for one in self.principles if one.promise}
+
+    def breaker(self, principle: str) -> int:
+        """How many obligations of a principle, whatever its status, may be opened within an hour before they are held;
+        the default for one that the set does not have."""
+        return self._breakers.get(principle, BREAKER)
+
+    @cached_property
     def require_edges(self) -> tuple[int, ...]:
         """The moments at which some of these begin or end to count."""
         return timing_of(self.requires).edges
@@ -353,3 +367,13 @@ def compare_revisions(a: str, b: str) -> int:
     """
     first, second = parse_revision(a), parse_revision(b)
     return (first > second) - (first < second)
+
+
+def next_revision(latest: str, today: str) -> str:
+    """The first revision of today (YYYY-MM-DD) that is newer than the latest one, or of that one's day if it is later.
+
+    >>> next_revision("2026-11-22.9", "2026-11-23"), next_revision("2026-11-23.9", "2026-11-23")
+    ('2026-11-23.1', '2026-11-23.10')
+    """
+    day, number = parse_revision(latest)
+    return f"{today}.1" if day < today else f"{day}.{number + 1}"

@@ -199,6 +199,8 @@ class Obligation(msgspec.Struct, array_like=True):
     about: str = ""
     episode_at: int = 0
     closed_at: int = 0
+    escalate_to: str = ""  # whose it becomes when it is breached
+    approval: str = ""  # "human", or "" where none is needed
 
 
 class Past(msgspec.Struct, array_like=True):

@@ -20,6 +20,7 @@ from serving.following import Followers
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, header, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
+from serving.one_principle import put_principle
 from serving.page import add_page
 from serving.pauses import begin, end, listed, parse_pause
 from serving.principle_sets import checked, drafted, propose
@@ -34,12 +35,14 @@ Cursor = Annotated[str | None, Query(max_length=256, description="the `next` of 
 Named = Annotated[str, InPath(min_length=1, max_length=256)]
 State = Annotated[Literal["open", "met", "breached", "waived"] | None, Query()]
 Force = Annotated[bool, Query(description="go back to an older revision")]
+Revision = Annotated[str | None, Query(max_length=32, description="of the set; default: the next one of today")]
 LastEvent = Annotated[str | None, Header(max_length=8192, description="go on behind this event")]
 Said = Annotated[str, Query(min_length=1, max_length=256, pattern=PRINTABLE)]
 Everything = Annotated[bool, Query(alias="all", description="those that have ended, too")]
 Days = Annotated[int, Query(ge=1, le=MAX_SIMULATION_DAYS, description="the contacts of so many days")]
 At = Annotated[str | None, Query(max_length=40, description="the end of these days; default: the latest signal")]
 Owner = Annotated[str | None, Query(max_length=64)]
+Customer = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
 def _requires(*scopes: str) -> Callable[[Request], Awaitable[Identity]]:
@@ -138,6 +141,18 @@ def _principles(services: Services) -> APIRouter:
         services.principles.add(proposal.principles)
         return json(reads.put_answer(proposal))
 
+    @router.put("/{principle}", summary="Put one principle into the set in force")
+    async def put_one(identity: Admin, principle: Named, request: Request, revision: Revision = None) -> Response:
+        body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
+        log, sets, now_ms = services.log, services.principles, services.config.now_ms()
+        tenant = identity.tenant
+        proposal = await services.cold(
+            put_principle, principle, body, log, sets, now_ms, tenant=tenant, revision=revision
+        )
+        if proposal.changed:
+            sets.add(proposal.principles)
+        return json(reads.put_answer(proposal))
+
     @router.post("/check", summary="Every fault of a principle file, and what is suspicious about it")
     async def check_principles(request: Request, identity: Reader) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
@@ -193,8 +208,12 @@ def _obligations(services: Services) -> APIRouter:
     router = APIRouter(prefix="/v1/obligations", tags=["obligations"])
 
     @router.get("", summary="What is owed, by due time")
-    async def obligations(identity: Reader, state: State = None, owner: Owner = None) -> Response:
-        return json(await services.cold(list_obligations, services.records, identity.tenant, state=state, owner=owner))
+    async def obligations(
+        identity: Reader, state: State = None, owner: Owner = None, customer: Customer = None
+    ) -> Response:
+        principles = await services.cold(services.principles.latest, services.log, identity.tenant)
+        asked = {"state": state, "owner": owner, "customer": customer}
+        return json(await services.cold(list_obligations, services.records, identity.tenant, principles, **asked))
 
     async def act(act: Act, obligation: str, request: Request, identity: Identity) -> Response:
         body = parse_act(await read_body(request.scope, request.receive, cap=MAX_ACT_BYTES))
@@ -275,6 +294,8 @@ def _operations(services: Services) -> APIRouter:
         services.metrics.flush()
         reads.measure_staleness(services.freshness, services.metrics)
         await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
+        stores = services.records, services.log, services.principles
+        await services.cold(reads.measure_held, *stores, services.metrics)
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
 
     return router

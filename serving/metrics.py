@@ -77,6 +77,14 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
 
+        self.obligations_held = Gauge(
+            "membrane_obligations_held",
+            "Obligations owed that are held, because their principle opened too many within an hour.",
+            ["principle"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+
     def count(self, counter: Counter, *labels: str) -> None:
         """Counts one of a kind that is counted with every decision; `flush` tells the counters. For the event loop."""
         self._tally[counter, labels] += 1

@@ -7,8 +7,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from membrane.obligation_view import ToldObligation
 from membrane.ports import RecordKind
+from membrane.principles import PrincipleSet
 from membrane.times import format_time
+from serving.held import Breakers
 from serving.problems import Problem, not_found, parsed
 from storage.log import SignalLog
 from storage.record_reader import RecordReader, StoredObligation
@@ -50,12 +53,20 @@ class ActAnswer(msgspec.Struct):
     reason: str | None
 
 
+class ListedObligation(ToldObligation):
+    """An obligation as the stream last wrote it. `held`: it is owed, but its principle opened so many within an hour
+    that a person must look before any of them is carried out."""
+
+    held: bool = False
+
+
 class ObligationList(msgspec.Struct):
-    """Obligations by due time, at most 1,000; each as the stream last wrote it."""
+    """Obligations by due time, at most 1,000."""
 
-    obligations: list[msgspec.Raw]
+    obligations: list[ListedObligation]
 
 
+_stored: Final = msgspec.json.Decoder(ListedObligation)
 _request: Final = msgspec.json.Decoder(ActRequest)
 
 
@@ -66,10 +77,23 @@ def parse_act(body: bytes) -> ActRequest:
     return parsed(_request, body)
 
 
-def list_obligations(records: RecordReader, tenant: str, *, state: str | None, owner: str | None) -> ObligationList:
-    """A tenant's obligations of one state and owner, each None for any."""
-    found = records.obligations(tenant, state=state, owner=owner, limit=MAX_LISTED)
-    return ObligationList([msgspec.Raw(obligation.body) for obligation in found])
+def list_obligations(
+    records: RecordReader,
+    tenant: str,
+    principles: PrincipleSet | None,
+    *,
+    state: str | None,
+    owner: str | None,
+    customer: str | None,
+) -> ObligationList:
+    """A tenant's obligations of one state, owner and customer, each None for any, and which of them are held by the
+    principles in force."""
+    breakers = Breakers(records, tenant, principles)
+    found = records.obligations(tenant, state=state, owner=owner, customer=customer, limit=MAX_LISTED)
+    listed = [_stored.decode(obligation.body) for obligation in found]
+    for one in listed:
+        one.held = one.state in ("open", "breached") and breakers.holds(one.principle, one.opened_at)
+    return ObligationList(listed)
 
 
 def record_act(

@@ -81,6 +81,12 @@ class PrincipleSets:
         self._last_good[partition, tenant] = found
         return InForce(found)
 
+    def latest(self, log: LogReader, tenant: str) -> PrincipleSet | None:
+        """The set that the log's latest revision records name for a tenant; None when it cannot be had."""
+        revisions = log.revisions()
+        common, own = revisions.get(COMMON), revisions.get(own_kind(tenant))
+        return self.of_tenant(common["digest"], own and own["digest"]) if common is not None else None
+
     def prepare(self, partition: int, state: StreamState) -> None:
         """Compiles what a partition works with, before a decision has to wait for it."""
         for tenant in ("", *own_tenants(state.revisions)):

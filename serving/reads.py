@@ -12,18 +12,20 @@ import msgspec
 from starlette.responses import Response
 
 from membrane.errors import MembraneError
-from membrane.layers import COMMON, own_kind
+from membrane.layers import COMMON
 from membrane.principles import Principle
 from membrane.times import format_optional, format_time
 from membrane.vocabulary import LIFECYCLES, STAGES
 from models.registry import Registry
 from serving.freshness import Freshness, RevisionInForce
+from serving.held import held_by_principle
 from serving.metrics import Metrics
 from serving.principle_sets import PrincipleSets, Proposal
 from serving.problems import invalid_field, not_found, unavailable
 from storage.decisions import DecisionLog, LoggedDecision
 from storage.log import SignalLog
 from storage.log_reader import LogReader
+from storage.record_reader import RecordReader
 
 _SEQUENCE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _encoder: Final = msgspec.json.Encoder()
@@ -160,9 +162,7 @@ def _sum(names: Sequence[str], counts: Sequence[dict[str, int]]) -> dict[str, in
 def principles(log: SignalLog, sets: PrincipleSets, tenant: str) -> PrinciplesAnswer:
     """The set that the log's latest revision records name for a tenant; Problem 404 if there is none, or it cannot be
     read."""
-    latest = log.revisions()
-    common, own = latest.get(COMMON), latest.get(own_kind(tenant))
-    found = sets.of_tenant(common["digest"], own and own["digest"]) if common is not None else None
+    found = sets.latest(log, tenant)
     if found is None:
         raise not_found("principle set")
     views = [_principle_view(one) for one in found.principles]
@@ -234,6 +234,14 @@ def measure_horizon(log: LogReader, metrics: Metrics, now_ms: int) -> None:
         since_ms = log.horizon().since_ms
         if since_ms is not None:
             metrics.duplicate_horizon.set((now_ms - since_ms) / 1000)
+
+
+def measure_held(records: RecordReader, log: LogReader, sets: PrincipleSets, metrics: Metrics) -> None:
+    """Sets the gauge of what is held, for every principle that ever made something owed; it stays as it was while a
+    store cannot be read."""
+    with suppress(MembraneError):
+        for principle, count in held_by_principle(records, log, sets).items():
+            metrics.obligations_held.labels(principle).set(count)
 
 
 def measure_staleness(freshness: Freshness, metrics: Metrics) -> None:

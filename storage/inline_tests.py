@@ -74,13 +74,13 @@ def _edit(lines: list[str], marks: Positions, path: str, tests: list[str], newli
         return line, 0, "".join(f"{indent}- {test}{newline}" for test in tests)
     if begins == "{":
         return line, column + 1, f"tests: [{', '.join(tests)}], "
-    last = _last_line(lines, line, column)
+    last = last_line(lines, line, column)
     block = "".join(f"{indent}{part}{newline}" for part in ("tests:", *(f"  - {test}" for test in tests)))
     return last, len(lines[last]), block if lines[last].endswith("\n") else newline + block.removesuffix(newline)
 
 
-def _last_line(lines: list[str], first: int, indent: int) -> int:
-    """The last line of a block mapping: what follows is indented less."""
+def last_line(lines: list[str], first: int, indent: int) -> int:
+    """The last line of what begins in line `first`: what follows is indented less."""
     last = first
     for place in range(first + 1, len(lines)):
         text = lines[place]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from time import monotonic
 from typing import Any, Final, NoReturn
 
@@ -21,6 +20,7 @@ from membrane.errors import MembraneError, RecordUnreadable, StoreRefused
 from membrane.ports import Effect, PartitionMeta, partition_of
 from storage.directory import DataDir
 from storage.keys import customer_key
+from storage.schema import OBLIGATION_HOUR, OBLIGATION_PRINCIPLE
 from storage.slots import Hash, find
 from storage.sqlite import connect_readonly, read_error, select, snapshot
 
@@ -39,10 +39,18 @@ _ALL_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY offset, i
 _OBLIGATIONS: Final = (
     "SELECT id, tenant, customer, state, owner, due_ms, body FROM obligations"
     " WHERE tenant = :tenant AND (:state IS NULL OR state = :state) AND (:owner IS NULL OR owner = :owner)"
+    " AND (:customer IS NULL OR customer = :customer)"
     " ORDER BY due_ms, id LIMIT :limit"
 )
 _OBLIGATION: Final = (
     "SELECT id, tenant, customer, state, owner, due_ms, body FROM obligations WHERE id = ? AND tenant = ?"
+)
+_OPENED: Final = (
+    f"SELECT count(*) FROM obligations WHERE tenant = ? AND {OBLIGATION_PRINCIPLE} = ? AND {OBLIGATION_HOUR} = ?"
+)
+_OPENINGS: Final = (
+    f"SELECT tenant, {OBLIGATION_PRINCIPLE}, {OBLIGATION_HOUR}, count(*), sum(state IN ('open', 'breached'))"
+    " FROM obligations GROUP BY 1, 2, 3"
 )
 _NO_LIMIT: Final = 2**62
 
@@ -58,6 +66,17 @@ class StoredObligation:
     owner: str
     due_ms: int
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """What a principle opened within an hour (`2026-11-14T09`, UTC), and how much of it is owed still."""
+
+    tenant: str
+    principle: str
+    hour: str
+    opened: int
+    owed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +157,35 @@ class RecordReader:
             return int(select(connection, "SELECT coalesce(max(seq), 0) FROM effects")[0][0])
 
     def obligations(
-        self, tenant: str, *, state: str | None = None, owner: str | None = None, limit: int = 1_000
+        self,
+        tenant: str,
+        *,
+        state: str | None = None,
+        owner: str | None = None,
+        customer: str | None = None,
+        limit: int = 1_000,
     ) -> list[StoredObligation]:
         """A tenant's obligations over all partitions, by due time, at most `limit`; None means any."""
-        values = {"tenant": tenant, "state": state, "owner": owner, "limit": limit}
-        found = list(chain.from_iterable(self._obligations(_OBLIGATIONS, values)))
+        values = {"tenant": tenant, "state": state, "owner": owner, "customer": customer, "limit": limit}
+        found = [StoredObligation(*row) for row in self._over_all(_OBLIGATIONS, values)]
         return sorted(found, key=lambda obligation: (obligation.due_ms, obligation.id))[:limit]
 
     def obligation(self, tenant: str, obligation: str) -> StoredObligation | None:
         """One obligation by its id, None if the tenant has none of that id."""
-        return next(chain.from_iterable(self._obligations(_OBLIGATION, (obligation, tenant))), None)
+        return next((StoredObligation(*row) for row in self._over_all(_OBLIGATION, (obligation, tenant))), None)
+
+    def opened(self, tenant: str, principle: str, hour: str) -> int:
+        """How many obligations a tenant's principle opened within an hour (`2026-11-14T09`, UTC), whatever became of
+        them."""
+        return sum(row[0] for row in self._over_all(_OPENED, (tenant, principle, hour)))
+
+    def openings(self) -> list[Openings]:
+        """The same of every tenant, principle and hour."""
+        found: dict[tuple[str, str, str], tuple[int, int]] = {}
+        for tenant, principle, hour, opened, owed in self._over_all(_OPENINGS):
+            others = found.get((tenant, principle, hour), (0, 0))
+            found[tenant, principle, hour] = (others[0] + opened, others[1] + owed)
+        return [Openings(*key, *counts) for key, counts in found.items()]
 
     @contextmanager
     def snapshot(self, partition: int) -> Iterator[PartitionSnapshot]:
@@ -155,10 +193,11 @@ class RecordReader:
         with self._reading(partition) as connection, snapshot(connection):
             yield PartitionSnapshot(_meta(connection), connection)
 
-    def _obligations(self, sql: str, values: Any) -> Iterator[Iterable[StoredObligation]]:
+    def _over_all(self, sql: str, values: Any = ()) -> Iterator[Any]:
         for partition in range(self.directory.partitions):
             with self._reading(partition) as connection:
-                yield [StoredObligation(*row) for row in select(connection, sql, values)]
+                rows = select(connection, sql, values)
+            yield from rows
 
     @contextmanager
     def _reading(self, partition: int) -> Iterator[apsw.Connection]:

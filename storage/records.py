@@ -17,6 +17,7 @@ from membrane.errors import AnotherWriter
 from membrane.ports import Commit, Effect, PartitionMeta
 from storage.directory import DataDir
 from storage.keys import customer_key
+from storage.schema import OPENINGS
 from storage.slots import MAX_PROBES, Hash, after, find
 from storage.sqlite import connect, select, transaction, writing
 
@@ -94,6 +95,7 @@ class RecordStore:
             directory.check_store(self._writer, self.partition)
             with transaction(self._writer):
                 rows = select(self._writer, "UPDATE store SET epoch = epoch + 1 RETURNING epoch")
+                self._writer.execute(OPENINGS)
         self.epoch = rows[0][0]
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from membrane.engine import Happening
 from membrane.ids import stable_id
-from membrane.obligation_view import obligation_view
+from membrane.obligation_view import told_obligation
 from membrane.ports import Effect
 from membrane.record import OBLIGATION_STATES, Obligation, Record
 from membrane.times import format_time
@@ -27,7 +27,7 @@ def to_effect(partition: int, offset: int, place: int, record: Record, happening
         body = stage_body(record, what)
     else:
         identity = f"{what.obligation}-{OBLIGATION_STATES[what.state]}"
-        body = msgspec.to_builtins(obligation_view(record, what))
+        body = msgspec.to_builtins(told_obligation(record, what, happening.by, happening.reason))
     if happening.backfill:
         body["backfill"] = True
     return Effect(identity, offset, happening.kind, record.tenant, record.customer, happening.at, _encode(body))
@@ -44,8 +44,8 @@ def stage_body(record: Record, change: StageChange) -> dict[str, object]:
     }
 
 
-def to_row(record: Record, owed: Obligation) -> ObligationRow:
+def to_row(record: Record, owed: Obligation, happening: Happening) -> ObligationRow:
     """An obligation's latest state, for the store's own table of them."""
-    body = _encode(obligation_view(record, owed))
+    body = _encode(told_obligation(record, owed, happening.by, happening.reason))
     state = OBLIGATION_STATES[owed.state]
     return owed.obligation, record.tenant, record.customer, state, owed.owner, owed.due, body

@@ -26,6 +26,9 @@ class StreamMetrics:
         self._entries = Counter(
             "membrane_crisis_entries", "Customers that entered crisis.", ["tenant", "backfill"], registry=registry
         )
+        self._opened = Counter(
+            "membrane_obligations_opened", "Obligations opened, by principle.", ["principle"], registry=registry
+        )
         self._dead_letters = Counter("membrane_dead_letters", "Signals set aside.", ["reason"], registry=registry)
 
     def written(self, partition: int, applied: Applied, dropped: list[Dropped]) -> None:
@@ -34,5 +37,7 @@ class StreamMetrics:
             self._transitions.labels(before, after, tenant, str(backfill).lower()).inc(count)
             if after == "crisis":
                 self._entries.labels(tenant, str(backfill).lower()).inc(count)
+        for principle, count in applied.opened.items():
+            self._opened.labels(principle).inc(count)
         for lost in dropped:
             self._dead_letters.labels(lost.reason.split(":")[0]).inc()

@@ -24,7 +24,7 @@ from membrane.layers import COMMON, layered, own_kind, own_tenants
 from membrane.pauses import PauseRecord
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
 from membrane.principles import PrincipleSet
-from membrane.record import MET, WAIVED, Obligation, Record, decode, encode
+from membrane.record import MET, OPEN, WAIVED, Obligation, Record, decode, encode
 from membrane.settings import TenantSettings
 from membrane.tracker import Score
 from membrane.vocabulary import LIFECYCLES, STAGES
@@ -58,6 +58,8 @@ class _Act(msgspec.Struct):
     act: str
     obligation: str
     time: int
+    by: str | None = None
+    reason: str | None = None
 
 
 class Library(Protocol):
@@ -96,16 +98,18 @@ class _Work:
     unreadable: set[Customer] = field(default_factory=set)
     everybody_due: bool = False
     transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
+    opened: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A block's commit, the meta that holds once it is written, and how often each stage change happened:
-    (from, to, tenant, backfill) -> count."""
+    """A block's commit, the meta that holds once it is written, how often each stage change happened: (from, to,
+    tenant, backfill) -> count, and how many obligations each principle opened."""
 
     commit: Commit
     meta: Meta
     transitions: Counter[tuple[str, str, str, bool]]
+    opened: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +380,10 @@ class PartitionSteps:
         self._load(work, {customer})
         held = work.held.get(customer)
         state, rules = _ACTS.get(asked.act), self.rules_of(record.tenant)
-        happened = act(held.record, asked.obligation, state, asked.time, rules) if held and state else None
+        happened = None
+        if held and state:
+            said = {"by": asked.by, "reason": asked.reason}
+            happened = act(held.record, asked.obligation, state, asked.time, rules, **said)
         if held is None or happened is None:
             self.dropped.append(Dropped(record.offset, "act: the obligation is unknown or closed"))
             return
@@ -438,7 +445,8 @@ class PartitionSteps:
             work.effects.append(to_effect(self.partition, offset, number, record, happening))
             what = happening.what
             if isinstance(what, Obligation):
-                work.obligations[what.obligation] = to_row(record, what)
+                work.obligations[what.obligation] = to_row(record, what, happening)
+                work.opened[what.principle] += what.state == OPEN
             else:
                 work.transitions[STAGES[what.before], STAGES[what.after], record.tenant, happening.backfill] += 1
         record.version = offset
@@ -453,7 +461,7 @@ class PartitionSteps:
             )
 
     def _applied(self, work: _Work, next_offset: int) -> Applied:
-        return Applied(self._gather(work, next_offset), work.meta, work.transitions)
+        return Applied(self._gather(work, next_offset), work.meta, work.transitions, work.opened)
 
     def _gather(self, work: _Work, next_offset: int) -> Commit:
         commit = Commit(effects=work.effects, obligations=list(work.obligations.values()))

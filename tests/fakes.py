@@ -93,8 +93,8 @@ class MemoryLog:
         body = {"kind": kind, "revision": "2026-11-22.1", "digest": digest}
         self.add(RecordKind.REVISION, json.dumps(body).encode())
 
-    def act(self, act: str, customer: str, obligation: str, t: int) -> None:
-        body = {"act": act, "obligation": obligation, "time": t}
+    def act(self, act: str, customer: str, obligation: str, t: int, **said: str) -> None:
+        body = {"act": act, "obligation": obligation, "time": t, **said}
         self.add(RecordKind.ACT, json.dumps(body).encode(), "default", customer)
 
     def read(self, partition: int, offset: int, limit: int) -> Sequence[LogRecord]:

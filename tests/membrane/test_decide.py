@@ -121,7 +121,7 @@ def test_a_customer_never_seen_has_no_stage_and_no_state():
 
 def test_stage_episode_risks_and_what_is_owed_are_told():
     owed = [
-        Obligation("late", "p", "agent_call", "service", NOON - DAY, NOON + DAY),
+        Obligation("late", "p", "agent_call", "service", NOON - DAY, NOON + DAY, approval="human"),
         Obligation("broken", "p", "promised_time", "service", NOON - DAY, NOON - HOUR, BREACHED),
         Obligation("done", "p", "free_service", "service", NOON - DAY, NOON - HOUR, MET),
     ]
@@ -136,7 +136,10 @@ def test_stage_episode_risks_and_what_is_owed_are_told():
     assert (found.stage.drivers, found.stage.rules_only) == ([("recurrences_30d", 0.41)], False)
     assert found.episode.id == episode_id("default", "c-1", NOON - DAY)
     assert (found.risks.churn, found.risks.relapse) == (0.71, True)
-    assert [(one.obligation, one.state) for one in found.owed] == [("broken", "breached"), ("late", "open")]
+    assert [(one.obligation, one.state, one.approval) for one in found.owed] == [
+        ("broken", "breached", None),
+        ("late", "open", "human"),
+    ]
 
 
 def test_only_what_persuades_competes_and_by_domain_unless_told_otherwise():

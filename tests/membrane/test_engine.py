@@ -216,12 +216,23 @@ def test_a_solved_case_needs_no_promise() -> None:
     assert owed(customer, "promised_time").state == WAIVED
 
 
+def test_each_change_is_told_as_the_obligation_was_then() -> None:
+    """Opened, breached and escalated within one tick."""
+    call = {"kind": "agent_call", "owner": "service", "due": "4h", "once_per": "episode", "escalate_to": "legal"}
+    when = 'stage.name == "crisis" && stage.age > duration("1h")'
+    customer = Customer(Rules(principle_set(principle(when, "require", obligation=call))))
+    customer.tell("case.opened", START, case="A", category="net", severity=1)
+    told = [one.what for one in customer.tick(START + DAY) if isinstance(one.what, Obligation)]
+    assert [(one.state, one.owner) for one in told] == [(OPEN, "service"), (BREACHED, "legal")]
+
+
 @pytest.mark.parametrize("state", [MET, WAIVED])
 def test_a_person_closes_an_obligation_once(state: int) -> None:
     customer = in_crisis()
     one = owed(customer, "promised_time")
-    (told,) = act(customer.record, one.obligation, state, START + HOUR, PACK) or ()
+    (told,) = act(customer.record, one.obligation, state, START + HOUR, PACK, by="ana", reason="called") or ()
     assert (told.kind, told.at, one.state, one.closed_at) == ("obligation", START + HOUR, state, START + HOUR)
+    assert (told.what, told.by, told.reason) == (one, "ana", "called")
     assert act(customer.record, one.obligation, MET, START + HOUR, PACK) is None
     assert act(customer.record, "0" * 16, MET, START + HOUR, PACK) is None
 

@@ -257,6 +257,18 @@ def test_an_unknown_signal_settles_nothing():
 # ---- time ----------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_breached_becomes_that_of_whom_it_escalates_to():
+    record = customer(case(severity=1), stage=Stage.CRISIS)
+    [found] = opened(record, rule(once_per="episode", escalate_to="operations", approval="human"))
+    assert (found.owner, found.escalate_to, found.approval) == ("service", "operations", "human")
+    assert breach(record, found.due - 1) == []
+    [late] = breach(record, found.due)
+    assert (late.state, late.owner) == (BREACHED, "operations")
+    assert [
+        one.state for one in put(record, "contact.made", NOON, domain="service", kind="agent_call", channel="phone")
+    ] == [MET]
+
+
 def test_what_is_open_when_it_is_due_is_breached_and_stays_owed():
     record = customer(owed=[owing("agent_call", due=NOON), owing("agent_call", due=NOON, state=MET)])
     assert breach(record, NOON - 1) == []

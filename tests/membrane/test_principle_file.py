@@ -9,7 +9,7 @@ from membrane.errors import InvalidPrinciples
 from membrane.features import FEATURE_NAMES
 from membrane.principle_file import MAX_ITEMS, read_principles
 from membrane.principle_tests import run_tests
-from membrane.principles import GUARANTEES, Effect
+from membrane.principles import BREAKER, GUARANTEES, Effect
 from tests.membrane.fakes_principles import PACK, TEXT, default_pack, principle, principle_set, read_yaml
 
 ALL_WRONG = dedent("""\
@@ -134,6 +134,10 @@ def test_a_fault_of_a_principle_is_told(changes, problem):
         ({"at_most": {0: "1h"}}, "at_most: must be a whole number"),
         ({"at_most": {1: "1d"}}, "at_most.1: must be a duration"),
         ({"approval": "robot"}, "approval: must be one of human"),
+        ({"escalate_to": "board"}, "escalate_to: must be one of marketing, sales"),
+        ({"escalate_to": "service"}, "escalate_to: must be another than the owner, came 'service'"),
+        ({"breaker": 0}, "breaker: must be a whole number from 1 to 1000000, came '0'"),
+        ({"breaker": "many"}, "breaker: must be a whole number from 1 to 1000000, came 'many'"),
         ({"met_by": ["phoning"]}, "met_by[0]: must be one of"),
     ],
 )
@@ -226,6 +230,8 @@ def test_everything_in_a_sound_file_is_read():
         "due": "72h",
         "every": "720h",
         "at_most": {"3": "8760h"},
+        "escalate_to": "legal",
+        "breaker": 100,
     }
     found = principle_set(
         principle("risk.relapse", "require", obligation=obligation | {"met_by": ["refund"], "approval": "human"}),
@@ -238,6 +244,8 @@ def test_everything_in_a_sound_file_is_read():
     assert promise is not None
     assert (promise.every_ms, promise.at_most) == (720 * 3_600_000, (3, 8760 * 3_600_000))
     assert (promise.met_by, promise.approval) == ({"refund"}, "human")
+    assert (promise.escalate_to, found.breaker(found.principles[0].id)) == ("legal", 100)
+    assert found.breaker("of-another-set") == BREAKER
     assert found.principles[1].changes == {"tone": "calm"}
     assert found.principles[2].effect is Effect.FORBID
     assert found.caps[0].text == TEXT

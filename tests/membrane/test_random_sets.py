@@ -14,7 +14,7 @@ import pytest
 
 from membrane.caps import PERMIT_MS, Claim
 from membrane.conditions import FUNCTIONS
-from membrane.decide import decide
+from membrane.decide import Decided, decide, decide_beside
 from membrane.decisions import Answer, Candidate, encode_answer
 from membrane.dictionary import CASE_FIELDS, FACTS, Value
 from membrane.expressions import CASES
@@ -178,8 +178,8 @@ def caps_hold(plan: Plan, principles: PrincipleSet, one: Asked) -> Counter[str]:
     held: list[Claim] = [claim(NOON - 1, domain="marketing", permit="p0")] if len(asked) == 1 else []
     numbers = count(1)
 
-    def deciding(what: Any, claims: Sequence[Claim]) -> Answer:
-        return decide(what, dataclasses.replace(person, claims=claims), principles, TenantSettings(), t=NOON)
+    def deciding(what: Any, claims: Sequence[Claim]) -> Decided:
+        return decide_beside(what, dataclasses.replace(person, claims=claims), principles, TenantSettings(), t=NOON)
 
     seen = Counter[str]()
     for _ in range(4):

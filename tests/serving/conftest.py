@@ -12,8 +12,9 @@ import httpx
 import msgspec
 import pytest
 
+from membrane.obligation_view import obligation_view
 from membrane.ports import Commit, Effect, partition_of
-from membrane.record import Obligation, Record, State, encode
+from membrane.record import OBLIGATION_STATES, Obligation, Record, State, encode
 from membrane.times import HOUR, parse_time
 from membrane.tracker import start
 from membrane.vocabulary import STAGES
@@ -100,10 +101,10 @@ class Api:
                     one.obligation,
                     tenant,
                     customer,
-                    "open",
+                    OBLIGATION_STATES[one.state],
                     one.owner,
                     one.due,
-                    b'{"obligation":"%s"}' % one.obligation.encode(),
+                    msgspec.json.encode(obligation_view(written, one)),
                 )
                 for one in owed
             ],

@@ -133,7 +133,7 @@ def test_every_refusal_is_a_problem_that_echoes_nothing(api, method, path, statu
 @pytest.mark.parametrize(
     ("path", "methods"),
     [
-        ("/v1/principles", "GET, PUT"), ("/v1/principles/check", "POST"), ("/v1/decisions", "POST"),
+        ("/v1/principles", "GET, PUT"), ("/v1/principles/check", "POST, PUT"), ("/v1/decisions", "POST"),
         ("/v1/signals", "POST"), ("/v1/customers/c-1", "GET"), ("/v1/customers/c-1/timeline", "GET"),
         ("/v1/obligations/o-1/meet", "POST"), ("/readyz", "GET"), ("/", "GET"), ("/static/page.css", "GET, HEAD"),
         ("/openapi.json", "GET, HEAD"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import structs
 
 from membrane.ports import RecordKind
-from membrane.record import Obligation
+from membrane.record import MET, OPEN, Obligation
+from membrane.times import DAY, HOUR
+from storage.principles import DEFAULT_PACK
 
 
 def owed(name: str = "o-1", owner: str = "service", due: int = 2000) -> Obligation:
@@ -23,6 +26,49 @@ def test_obligations_are_listed_by_due_time_state_and_owner(api):
         "late",
     ]
     assert api.get("/v1/obligations?state=met").json() == {"obligations": []}
+
+
+def test_the_obligations_of_one_customer_are_listed_with_their_approval(api):
+    api.write(obligations=[structs.replace(owed(), approval="human", escalate_to="operations")])
+    api.write("c-2", obligations=[owed("other")])
+    (one,) = api.get("/v1/obligations?customer=c-1").json()["obligations"]
+    assert (one["obligation"], one["approval"], one["escalate_to"]) == ("o-1", "human", "operations")
+    assert (one["held"], one["closed_by"], one["reason"]) == (False, None, None)
+
+
+def breaking(limit: int, revision: str) -> bytes:
+    """The shipped pack, in which so many promises may be opened within an hour."""
+    text = DEFAULT_PACK.read_text("utf-8")
+    old = next(line for line in text.splitlines() if line.startswith("revision:"))
+    promise = "obligation: {kind: promised_time, owner: service, due: 4h, once_per: case"
+    assert promise in text
+    return text.replace(old, f"revision: {revision}").replace(promise, f"{promise}, breaker: {limit}").encode()
+
+
+def held(api) -> dict[str, bool]:
+    return {one["obligation"]: one["held"] for one in api.get("/v1/obligations").json()["obligations"]}
+
+
+def gauge(api) -> dict[str, float]:
+    lines = [line for line in api.get("/metrics").text.splitlines() if line.startswith("membrane_obligations_held{")]
+    return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+
+
+def test_what_a_principle_opens_beyond_its_breaker_within_an_hour_is_held_until_a_person_lets_it_go(api):
+    assert api.put("/v1/principles", content=breaking(2, "2030-01-01.1")).status_code == 200
+    for number, opened_at in enumerate([HOUR, HOUR + 1, 2 * HOUR - 1, 2 * HOUR]):
+        api.write(f"c-{number}", obligations=[at(f"o-{number}", opened_at)])
+    api.write("c-9", obligations=[at("o-9", HOUR + 2, MET), at("elsewhere", HOUR, principle="another")])
+    hour = {"o-0": True, "o-1": True, "o-2": True}
+    assert held(api) == {**hour, "o-3": False, "o-9": False, "elsewhere": False}
+    assert gauge(api) == {"promise-a-time": 3.0, "another": 0.0}
+    assert api.put("/v1/principles", content=breaking(4, "2030-01-01.2")).status_code == 200
+    assert not any(held(api).values())
+    assert gauge(api) == {"promise-a-time": 0.0, "another": 0.0}
+
+
+def at(name: str, opened_at: int, state: int = OPEN, principle: str = "promise-a-time") -> Obligation:
+    return Obligation(name, principle, "promised_time", "service", opened_at, opened_at + DAY, state)
 
 
 @pytest.mark.parametrize("act", ["meet", "waive"])

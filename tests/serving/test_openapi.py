@@ -28,6 +28,7 @@ ROUTES = {
     "/v1/permits/{permit}/confirm": {"post"},
     "/v1/permits/{permit}/release": {"post"},
     "/v1/principles": {"get", "put"},
+    "/v1/principles/{principle}": {"put"},
     "/v1/principles/check": {"post"},
     "/v1/principles/simulate": {"post"},
     "/v1/schemas": {"get"},

@@ -53,8 +53,8 @@ def test_an_empty_new_store_knows_nobody(reader):
 
 def test_obligations_of_all_partitions_come_by_due_time(directory, reader):
     rows = [
-        [("o-1", "t", "a", "open", "service", 30, b""), ("o-2", "t", "b", "met", "sales", 10, b"")],
-        [("o-3", "t", "c", "open", "service", 20, b""), ("o-4", "u", "d", "open", "service", 5, b"")],
+        [("o-1", "t", "a", "open", "service", 30, b"{}"), ("o-2", "t", "b", "met", "sales", 10, b"{}")],
+        [("o-3", "t", "c", "open", "service", 20, b"{}"), ("o-4", "u", "d", "open", "service", 5, b"{}")],
     ]
     for partition, obligations in enumerate(rows):
         store = RecordStore.open_for_writing(directory, partition)

@@ -6,6 +6,7 @@ import dataclasses
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from membrane.engine import Happening, Rules
 from membrane.ids import episode_id, stable_id
@@ -54,9 +55,13 @@ def test_an_obligation_is_named_by_itself_and_its_state(crisis: tuple[Customer, 
         "about": "A",
         "problem_since": None,
         "closed_at": None,
+        "escalate_to": None,
+        "approval": None,
+        "closed_by": None,
+        "reason": None,
     }
-    owed.state, owed.closed_at = MET, START + 1000
-    met = to_effect(3, 50, 0, customer.record, happened[1])
+    closed = structs.replace(owed, state=MET, closed_at=START + 1000)
+    met = to_effect(3, 50, 0, customer.record, dataclasses.replace(happened[1], what=closed))
     assert met.id == f"{owed.obligation}-met"
     assert msgspec.json.decode(met.body)["closed_at"] == "2026-05-28T20:26:41Z"
 
@@ -69,8 +74,8 @@ def test_what_happened_before_going_live_says_so(crisis: tuple[Customer, list[Ha
 
 
 def test_the_row_of_an_obligation_is_its_latest_state(crisis: tuple[Customer, list[Happening]]) -> None:
-    customer, _ = crisis
+    customer, happened = crisis
     (owed,) = customer.record.obligations
-    *row, body = to_row(customer.record, owed)
+    *row, body = to_row(customer.record, owed, happened[1])
     assert row == [owed.obligation, "default", "c-1", OBLIGATION_STATES[owed.state], "service", owed.due]
     assert msgspec.json.decode(body)["state"] == "open"

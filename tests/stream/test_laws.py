@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -21,7 +22,7 @@ from membrane.pauses import Pause, PauseRecord
 from membrane.ports import RecordKind
 from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
-from membrane.record import decode
+from membrane.record import BREACHED, decode
 from membrane.settings import TenantSettings
 from membrane.signals import TYPES, StoredSignal, typed
 from membrane.times import DAY, HOUR, MINUTE, format_time
@@ -300,6 +301,67 @@ def test_law_7_holds_when_new_principles_make_other_moments_due() -> None:
     for sizes in ([1], [100]):
         store = run(log, sizes, library=TwoPacks())
         assert _owed(store)["free_service"]["opened_at"] == START + 100 * HOUR + 1
+
+
+class Escalating(OneLibrary):
+    """A call for every open case, which another department is owed by after four hours: which one goes by the set."""
+
+    def principles(self, digest: str) -> PrincipleSet:
+        to = "operations" if digest.startswith("a") else "legal"
+        call = {"kind": "agent_call", "owner": "service", "due": "4h", "once_per": "case", "escalate_to": to}
+        return principle_set(principle("case.open > 0", "require", obligation=call))
+
+
+@given(log=logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=12))
+@settings(max_examples=40)
+def test_laws_1_and_2_hold_for_who_owes_what_is_breached(log: MemoryLog, cuts: list[int]) -> None:
+    """Who owes it changes once, when it is breached, to whom its principle said when it was opened."""
+    store = run(log, [5], library=Escalating())
+    other = run(log, cuts, library=Escalating())
+    assert (other.records, other.effects, other.obligations) == (store.records, store.effects, store.obligations)
+    for body in store.records.values():
+        for owed in decode(body).obligations:
+            told = {
+                state: msgspec.json.decode(store.effects[f"{owed.obligation}-{state}"][2])
+                for state in ("open", "breached", "met")
+                if f"{owed.obligation}-{state}" in store.effects
+            }
+            assert (told["open"]["owner"], told["open"]["escalate_to"]) == ("service", owed.escalate_to)
+            assert owed.owner == (owed.escalate_to if "breached" in told else "service")
+            assert all(one["owner"] == owed.escalate_to for state, one in told.items() if state == "breached")
+
+
+def test_a_late_change_of_principles_does_not_rewrite_what_was_opened() -> None:
+    log = MemoryLog()
+    log.revision("principles", "a" * 64)
+    log.signal(signal(1, "case.opened", START, {"case": "A", "category": "net", "severity": 1}, customer="shop"))
+    log.tick(START + HOUR)
+    log.revision("principles", "b" * 64)
+    log.tick(START + 5 * HOUR)
+    log.revision("principles", "c" * 64)
+    log.tick(START + 6 * HOUR)
+    store = run(log, [2], library=Escalating())
+    call = _owed(store)["agent_call"]
+    assert (call["state"], call["owner"]) == (BREACHED, "operations")
+    assert [json.loads(body)["owner"] for _, _, body in store.effects.values() if b"agent_call" in body] == [
+        "service",
+        "operations",
+    ]
+
+
+def test_an_act_is_told_with_who_and_why_and_kept_with_the_obligation() -> None:
+    log = MemoryLog()
+    log.revision("principles", "a" * 64)
+    log.signal(signal(1, "case.opened", START, {"case": "A", "category": "net", "severity": 1}, customer="shop"))
+    name = str(_owed(run(log, [9], library=Escalating()))["agent_call"]["obligation"])
+    log.act("waive", "shop", name, START + HOUR, by="ana", reason="said no")
+    log.tick(START + 9 * HOUR)
+    for sizes in ([1], [100]):
+        store = run(log, sizes, library=Escalating())
+        state, body = store.obligations[name]
+        told = json.loads(body)
+        assert (state, told["state"], told["closed_by"], told["reason"]) == ("waived", "waived", "ana", "said no")
+        assert json.loads(store.effects[f"{name}-waived"][2]) == told
 
 
 def test_new_principles_apply_to_everybody_alike_from_their_revision_on() -> None:

@@ -1,0 +1,47 @@
+"""The breaker: of what a principle opens too much within an hour all is held, so that who carries it out waits for a
+person.
+
+It changes no obligation: what is owed is owed. It is a function of the obligations that there are and of the principles
+in force, whatever the order in which they were opened, so a file with a greater `breaker` lets go what it held.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from membrane.principles import BREAKER, PrincipleSet
+from serving.principle_sets import PrincipleSets
+from storage.log_reader import LogReader
+from storage.record_reader import RecordReader
+
+
+class Breakers:
+    """Which obligations of a tenant are held; each principle's hours are counted once."""
+
+    def __init__(self, records: RecordReader, tenant: str, principles: PrincipleSet | None) -> None:
+        self._records = records
+        self._tenant = tenant
+        self._principles = principles
+        self._known: dict[tuple[str, str], bool] = {}
+
+    def holds(self, principle: str, opened_at: str) -> bool:
+        """Whether the principle opened too much in the hour (UTC) of that RFC 3339 time."""
+        key = principle, opened_at[:13]
+        if key not in self._known:
+            self._known[key] = self._records.opened(self._tenant, *key) > _limit(self._principles, principle)
+        return self._known[key]
+
+
+def held_by_principle(records: RecordReader, log: LogReader, sets: PrincipleSets) -> Counter[str]:
+    """How many of what is owed are held, over all tenants; 0 for a principle that opened some and holds none."""
+    in_force: dict[str, PrincipleSet | None] = {}
+    found: Counter[str] = Counter()
+    for one in records.openings():
+        if one.tenant not in in_force:
+            in_force[one.tenant] = sets.latest(log, one.tenant)
+        found[one.principle] += one.owed if one.opened > _limit(in_force[one.tenant], one.principle) else 0
+    return found
+
+
+def _limit(principles: PrincipleSet | None, principle: str) -> int:
+    return principles.breaker(principle) if principles is not None else BREAKER
