@@ -163,3 +163,22 @@ def test_a_permit_is_revoked_once_and_never_missed_over_kills(tmp_path: Path, te
     missed, twice = len(expected - set(found)), sum(count > 1 for count in found.values())
     tell(f"permits over {kills} SIGKILLs of the API: {len(ill)} to revoke, missed {missed}, revoked twice {twice}")
     assert (missed, twice, set(found)) == (0, 0, expected)
+
+
+@pytest.mark.parametrize("rounds", short_and_full(20, 1_000))
+def test_an_opt_out_counts_on_the_very_next_decision_of_another_process(
+    tmp_path: Path, tell: Tell, rounds: int
+) -> None:
+    data, late = tmp_path / "data", 0
+    with up(data) as first, serve(data) as second, first.client() as tells, closing(Asker(second)) as asks:
+        meet(first, rounds)
+        for number in range(rounds):
+            customer, now = f"c-{number}", format_time(int(time.time() * 1000))
+            denied = event(
+                f"no-{number}", "consent.changed", customer, now, channel="web", domain="marketing", granted=False
+            )
+            assert tells.post("/v1/signals", headers=BATCH, content=json.dumps([denied])).status_code == 202
+            (verdict,) = json.loads(asks.reserve(customer, "web"))["verdicts"]
+            late += verdict["verdict"] != "forbid" or verdict["reasons"][0]["id"] != "opted-out"
+    tell(f"opt-outs accepted by one API process, asked of another at once: {rounds:,}, not heeded {late}")
+    assert late == 0
