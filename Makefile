@@ -35,7 +35,7 @@ lint: install ## ruff, mypy --strict, import contracts
 faults: install ## the long fault suites: kills, fsync under strace, corruption (about 15 minutes); figures into docs/faults.md
 	$(BIN)/pytest tests -m faults --figures docs/faults.md
 
-bench: install ## measure every target of speed, with its control (about 25 minutes; ARGS=--quick: two; --scale, --profile: more)
+bench: install ## measure every target of speed, with its control (about 20 minutes; ARGS=--quick: two; --scale, --profile: more)
 	@$(BIN)/python -m bench $(ARGS)
 
 peers: install ## the same work done by other tools, side by side (makes .venv-peers; about four minutes)

@@ -9,28 +9,27 @@ act end a stretch.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive, rules_for
-from membrane.errors import InvalidBundle, InvalidPrinciples, RecordUnreadable, StoreRefused
+from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
+from membrane.errors import RecordUnreadable, StoreRefused
 from membrane.features import features
 from membrane.fold import Folded
-from membrane.layers import COMMON, layered, own_kind, own_tenants
+from membrane.layers import COMMON
 from membrane.pauses import PauseRecord
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
-from membrane.principles import PrincipleSet
 from membrane.record import MET, OPEN, WAIVED, Obligation, Record, decode, encode
 from membrane.settings import TenantSettings
 from membrane.tracker import Score
 from membrane.vocabulary import LIFECYCLES, STAGES
 from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
-from stream.infer import DrivenScorer, infer
+from stream.in_force import InForce, Library, word_of
+from stream.infer import infer
 from stream.meta import Meta, Revision, read_meta, write_meta
 from stream.stretch import Passing, Stretch
 
@@ -38,7 +37,6 @@ TICK_CUSTOMERS: Final = 5_000
 """At most so many customers are fired in one commit by one tick."""
 UNREADABLE: Final = "record_unreadable"
 _NO_SCORE: Final = Score()
-_MODELS: Final = ("stage_model", "churn_model")
 _ACTS: Final = {"meet": MET, "waive": WAIVED}
 
 
@@ -60,18 +58,6 @@ class _Act(msgspec.Struct):
     time: int
     by: str | None = None
     reason: str | None = None
-
-
-class Library(Protocol):
-    """Where principle sets and models come from, by the digest a revision record names. StoreRefused for a digest
-    whose bytes are not there: they may come back. InvalidPrinciples or InvalidBundle for those that are there and that
-    this version cannot use: that is the same at every replay."""
-
-    @property
-    def principles(self) -> Callable[[str], PrincipleSet]: ...
-
-    @property
-    def scorer(self) -> Callable[[str | None, str | None], DrivenScorer]: ...
 
 
 @dataclass(slots=True)
@@ -127,16 +113,13 @@ class PartitionSteps:
         self.partition = partition
         self.store = store
         self.library = library
-        self.settings = settings
         self.skipped: frozenset[int] = frozenset()
         self.dropped: list[Dropped] = []
         self.missing: StoreRefused | None = None
         start = store.meta()
         self.next_offset = start.next_offset
         self.meta = read_meta(start.meta)
-        self.scorer: DrivenScorer = library.scorer(None, None)
-        self.rules = Rules(None, settings)
-        self._own_rules: dict[str, Rules] = {}
+        self._in_force = InForce(library, settings)
         self.find_missing()
 
     def find_missing(self) -> bool:
@@ -144,14 +127,19 @@ class PartitionSteps:
         behind it is: what came of it would depend on when the file comes back."""
         self.missing = None
         try:
-            self._use_revisions(self.meta)
+            self._in_force.use(self.meta)
         except StoreRefused as missing:
             self.missing = missing
         return self.missing is None
 
+    @property
+    def rules(self) -> Rules:
+        """What customers are judged by whose tenant sets nothing of its own."""
+        return self._in_force.rules
+
     def rules_of(self, tenant: str) -> Rules:
-        """What a tenant's customers are judged by: `rules`, unless it has some of its own."""
-        return self._own_rules.get(tenant, self.rules)
+        """What a tenant's customers are judged by."""
+        return self._in_force.rules_of(tenant)
 
     def apply(self, block: Decoded, now_ms: int) -> Applied:
         """What a block does, still to be written; `now_ms` only says when the end of the log was seen. A block ends
@@ -240,7 +228,7 @@ class PartitionSteps:
                     news.append((entry.offset, *found))
                     break
                 self._judge(work, entry.offset, *found, _NO_SCORE)
-        scores = infer(self.scorer, [features(held.record.state, held.record.clock) for _, held, _ in news])
+        scores = infer(self._in_force.scorer, [features(held.record.state, held.record.clock) for _, held, _ in news])
         for (offset, held, received), score in zip(news, scores, strict=True):
             self._judge(work, offset, held, received, score)
 
@@ -330,13 +318,13 @@ class PartitionSteps:
         """Switch. By other principles something may be owed already, so everybody is judged on the next tick. The
         offset itself when what the revision names is missing: there the block must end."""
         revised = _copied(work.meta)
-        word = _word(revision.kind)
+        word = word_of(revision.kind)
         try:
             if revision.kind == "settings":
                 revised.go_live = revision.go_live
             elif revision.kind == "tenants":
                 revised.tenants = revision.tenants
-            elif self._fits(revision.kind, revision.digest):
+            elif self._in_force.fits(revision.kind, revision.digest):
                 revised.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
                 revised.unreadable = [one for one in revised.unreadable if one != word]
             else:  # the last good one goes on, as at every replay
@@ -366,10 +354,10 @@ class PartitionSteps:
         return offset
 
     def _switch(self, work: _Work, offset: int, revised: Meta) -> int | None:
-        before = self.rules, self._own_rules
-        self._use_revisions(revised)
+        before = self._in_force.all_rules()
+        self._in_force.use(revised)
         revised.revision_offset, work.meta = offset, revised
-        if (self.rules, self._own_rules) == before:
+        if self._in_force.all_rules() == before:
             return None
         work.everybody_due = revised.revised = True
         work.due = {customer: 0 if customer in work.held else None for customer in work.due}
@@ -388,37 +376,6 @@ class PartitionSteps:
             self.dropped.append(Dropped(record.offset, "act: the obligation is unknown or closed"))
             return
         self._touched(work, held, record.offset, happened)
-
-    def _use_revisions(self, meta: Meta) -> None:
-        """Switch to what the revisions name, without what cannot be used. StoreRefused for what is not there."""
-        fit = {kind: one.digest for kind, one in meta.revisions.items() if self._fits(kind, one.digest)}
-        meta.unreadable = sorted({*meta.unreadable, *(_word(kind) for kind in meta.revisions if kind not in fit)})
-        principles = self.library.principles(fit[COMMON]) if COMMON in fit else None
-        own = {tenant: self.library.principles(fit[own_kind(tenant)]) for tenant in own_tenants(fit)}
-        self.scorer = self.library.scorer(*map(fit.get, _MODELS))
-        meta.churn_is_advisory = self.scorer.churn_is_advisory
-        judged = partial(rules_for, churn_is_advisory=meta.churn_is_advisory, go_live=meta.go_live)
-        self.rules = judged(principles, self.settings)
-        sets = {tenant: layered(principles, one) for tenant, one in own.items() if principles is not None}
-        self._own_rules = {
-            tenant: judged(
-                sets.get(tenant, principles),
-                meta.tenants.get(tenant, self.settings),
-                [one for one in meta.pauses if one.tenant == tenant],
-            )
-            for tenant in {*sets, *meta.tenants, *(one.tenant for one in meta.pauses)}
-        }
-
-    def _fits(self, kind: str, digest: str) -> bool:
-        """Whether this version can use it (it keeps what it has loaded). StoreRefused if it is not there."""
-        try:
-            if _word(kind) == COMMON:
-                self.library.principles(digest)
-            else:
-                self.library.scorer(*(digest if kind == model else None for model in _MODELS))
-        except (InvalidPrinciples, InvalidBundle):
-            return False
-        return True
 
     def _load(self, work: _Work, customers: Iterable[Customer]) -> None:
         missing = [customer for customer in customers if customer not in work.held]
@@ -479,11 +436,6 @@ class PartitionSteps:
 
 def _copied(meta: Meta) -> Meta:
     return msgspec.json.decode(write_meta(meta), type=Meta)
-
-
-def _word(kind: str) -> str:
-    """What `Meta.unreadable` calls a kind of revision."""
-    return COMMON if kind == COMMON or own_tenants([kind]) else "models"
 
 
 def _count(meta: Meta, held: _Held) -> None:
