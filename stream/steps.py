@@ -112,7 +112,6 @@ class PartitionSteps:
     def __init__(self, partition: int, store: StateStore, library: Library, settings: TenantSettings) -> None:
         self.partition = partition
         self.store = store
-        self.library = library
         self.skipped: frozenset[int] = frozenset()
         self.dropped: list[Dropped] = []
         self.missing: StoreRefused | None = None

@@ -294,7 +294,7 @@ def test_what_tenants_set_is_judged_by_from_its_place_in_the_log_on() -> None:
     bench.log.revision("principles/acme", "d" * 64)
     bench.log.add(RecordKind.REVISION, settings_of(other={}))
     bench.go()
-    assert bench.steps.rules_of("acme").settings == bench.steps.settings
+    assert bench.steps.rules_of("acme").settings == bench.steps.rules.settings
     assert bench.steps.rules_of("acme").principles.extends == "default"
 
 
