@@ -11,11 +11,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
-from bench import conditions, decisions, etiquette, freshness, generator, machine, plot, profile, report, streaming
+from bench import (
+    batch,
+    conditions,
+    decisions,
+    etiquette,
+    freshness,
+    generator,
+    machine,
+    plot,
+    profile,
+    report,
+    streaming,
+)
 from bench.decisions import FULL, QUICK, Size
 from bench.rows import Row
 from bench.service import ROOT
 
+BATCH_LINES: Final = 100_000
+"""Ten times as many with `--scale`."""
 _INCIDENTS: Final = ROOT.parent / "shared" / "data" / "uci_incidents"
 _PARTS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "decisions": decisions.beside_signals,
@@ -26,9 +40,10 @@ _PARTS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "freshness": freshness.freshness,
     "restart": streaming.restart,
     "principles": etiquette.many,
+    "batch": lambda size: batch.whole_file(size, BATCH_LINES if size is FULL else BATCH_LINES // 100),
     "conditions": conditions.equality,
 }
-_WITHOUT_GENERATOR: Final = frozenset({"stream", "two", "restart", "conditions"})
+_WITHOUT_GENERATOR: Final = frozenset({"stream", "two", "restart", "batch", "conditions"})
 _NOT_QUICK: Final = frozenset({"principles"})
 
 
@@ -58,12 +73,13 @@ class Run:
         self._keep()
 
     def measure_sizes(self) -> None:
-        """Ten thousand, a hundred thousand and a million customers."""
+        """Ten thousand, a hundred thousand and a million customers, and a batch of a million lines."""
         for customers, days in streaming.SIZES:
             print(f"{customers:,} customers ...", file=sys.stderr, flush=True)
             self._sizes.append(streaming.at_size(customers, days))
             print(report.size_line(self._sizes[-1]), flush=True)
         self._tell(streaming.growth(self._sizes))
+        self._tell(batch.whole_file(self._size, 10 * BATCH_LINES))
         self._keep()
 
     def measure_profiles(self) -> None:
@@ -108,7 +124,9 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="small and short: whether it runs, and rough ratios")
     parser.add_argument("--only", nargs="+", choices=_PARTS, help="these parts alone")
-    parser.add_argument("--scale", action="store_true", help="10 k, 100 k and 1 M customers, too (15 minutes)")
+    parser.add_argument(
+        "--scale", action="store_true", help="10 k, 100 k and 1 M customers and a batch of 1 M lines, too (25 minutes)"
+    )
     parser.add_argument("--profile", action="store_true", help="where the time goes, by step, too")
     args = parser.parse_args()
     parts = args.only or [name for name in _PARTS if not (args.quick and name in _NOT_QUICK)]
