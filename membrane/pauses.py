@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from membrane.ids import stable_id
 from membrane.scope import Slot
 from membrane.vocabulary import KINDS, InteractionClass
 
@@ -32,6 +34,11 @@ class Pause(Struct, frozen=True):
     by: str
     why: str
 
+    @property
+    def words(self) -> tuple[str, str, str, int, str, str]:
+        """What is said, whenever it was said."""
+        return self.tenant, self.what, self.name, self.until, self.by, self.why
+
     def stands(self, t: int) -> bool:
         """Whether it is in force at `t`."""
         return self.since <= t < self.until
@@ -53,6 +60,13 @@ class PauseRecord(Struct):
     by: str
     why: str
     pause: Pause
+
+
+def named(pause: Pause, known: Iterable[Pause]) -> Pause:
+    """A pause that begins, with its id: of its words, and how many of the `known` ones, which were ever begun, have the
+    same. So one that is begun anew is another, and two who begin it at the same moment begin one."""
+    beginning = sum(one.words == pause.words for one in known)
+    return replace(pause, id=stable_id("pause", *pause.words, beginning))
 
 
 def paused_until(pauses: Iterable[Pause], principle: str, t: int) -> int:

@@ -13,7 +13,6 @@ from serving.known import Knowledge
 from serving.metrics import Metrics
 from serving.pauses import Pauses
 from serving.principle_sets import PrincipleSets
-from storage.claims import ClaimStore
 from storage.directory import DataDir
 from storage.log_reader import LogReader
 from storage.principles import PrincipleFiles
@@ -32,7 +31,7 @@ def asking(config: ServeConfig) -> Iterator[Decisions]:
         principles = PrincipleSets(PrincipleFiles(directory.principles_path))
         for partition, state in freshness.every_state().items():
             principles.prepare(partition, state)  # compiled before the time of the answer is counted
-        with closing(ClaimStore(directory.claims_path)) as store:
-            claims = LiveClaims(store, config.now_ms) if directory.claims_path.exists() else None
-            knowledge = Knowledge(log, records, freshness, principles, Pauses(log, config.now_ms), claims)
+        with closing(LiveClaims(directory, config)) as claims:
+            there = claims if directory.claims_path.exists() else None
+            knowledge = Knowledge(log, records, freshness, principles, Pauses(log, config.now_ms), there)
             yield Decisions(knowledge, config, Metrics(), None, None)

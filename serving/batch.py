@@ -12,10 +12,11 @@ from typing import Final
 
 from serving.answers import start_ndjson
 from serving.auth import Identity
-from serving.decisions import Decisions, idempotency_key
+from serving.decisions import Decisions
 from serving.limits import (
     BATCH_SECONDS,
     MAX_DECISION_BYTES,
+    RESERVE_SECONDS,
     ClientGone,
     Receive,
     Scope,
@@ -26,6 +27,7 @@ from serving.limits import (
 )
 from serving.lines import Line, Lines
 from serving.problems import Problem, from_error
+from serving.reserving import idempotency_key
 
 SEND_BYTES: Final = 32 * 1024
 Asker = tuple[str, str | None]
@@ -83,17 +85,17 @@ class DecisionBatch:
 
     async def _answer_line(self, number: int, line: bytes | None, tenant: str, key: str | None) -> bytes:
         """One line, once it is this batch's turn: between two lines of whatever batch the event loop goes round. Its
-        idempotency key is the batch's with its number."""
+        idempotency key is the batch's with its number. While it waits to reserve, other batches go on."""
         async with self._turn:
             await self._decisions.room()
             await asyncio.sleep(0)
-            try:
-                if line is None:
-                    raise too_large(MAX_DECISION_BYTES)
-                own_key = None if key is None else f"{key}#{number}"
-                return self._decisions.answer(line, tenant, own_key) + b"\n"
-            except Exception as error:  # noqa: BLE001 - whatever it is, the other lines go on
-                return _problem_line(from_error(error), number)
+        try:
+            if line is None:
+                raise too_large(MAX_DECISION_BYTES)
+            own_key = None if key is None else f"{key}#{number}"
+            return await self._decisions.asked(line, tenant, own_key, reserve_seconds=RESERVE_SECONDS) + b"\n"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other lines go on
+            return _problem_line(from_error(error), number)
 
 
 async def _send(send: Send, body: bytes) -> None:

@@ -1,24 +1,29 @@
-"""The claims that count for a customer, read only while there are any."""
+"""The claims of a data directory: those that count for a customer, read only while there are any, and turns at them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from membrane.caps import Claim
+from serving.config import ServeConfig
+from serving.turns import Turns
 from storage.claims import ClaimStore
+from storage.directory import DataDir
+from storage.lock import claims_gate
 
 KEPT_MS: Final = 100
 _NONE: Final[Sequence[Claim]] = ()
 
 
 class LiveClaims:
-    """Claims for decisions that reserve nothing: what other processes claim counts within 100 ms. For the event loop's
-    thread alone."""
+    """The store, the turns of whoever reserves, and the claims for decisions that reserve nothing: what other processes
+    claim counts within 100 ms. For the event loop's thread alone."""
 
-    def __init__(self, store: ClaimStore, now_ms: Callable[[], int]) -> None:
-        self.store = store
-        self._now_ms = now_ms
+    def __init__(self, directory: DataDir, config: ServeConfig) -> None:
+        self.store = ClaimStore(directory.claims_path)
+        self.turns = Turns(claims_gate(directory.path), config.deadline_seconds)
+        self._now_ms = config.now_ms
         self._read_at = 0
         self._end = 0
 
@@ -32,3 +37,7 @@ class LiveClaims:
     def made(self, claims: Sequence[Claim]) -> None:
         """Takes note of claims made by this process."""
         self._end = max([self._end, *(one.until for one in claims)])
+
+    def close(self) -> None:
+        """Closes the store. Nobody may be asking."""
+        self.store.close()

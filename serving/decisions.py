@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from hashlib import blake2b
 from itertools import count
@@ -18,8 +20,7 @@ import msgspec
 
 from membrane.decide import Decided, default_verdicts
 from membrane.decisions import Answer, Candidate, CandidateVerdict, DecisionRequest, encode_answer, parse_request
-from membrane.errors import InvalidRequest, MembraneError, StoreUnavailable
-from membrane.reserving import Granted
+from membrane.errors import InvalidRequest, MembraneError, StoreRefused, StoreUnavailable
 from membrane.settings import TenantSettings
 from membrane.view import Progress
 from membrane.vocabulary import class_of
@@ -32,13 +33,13 @@ from serving.freshness import StreamState
 from serving.known import CLAIMS_UNREADABLE, Knowledge, Known
 from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, header, read_body
 from serving.metrics import Metrics
-from serving.problems import Problem, check_json, invalid_field, not_json, report, unavailable
-from storage.claims import NewPermit, Permit
+from serving.problems import Problem, check_json, not_json, report, unavailable
+from serving.reserving import Reservation, idempotency_key, new_permit, new_row, same_answer
+from storage.claims import Permit
 from storage.decisions import DecisionLog
 
 _LOG_FULL: Final = "log_full"
 _ROOM_SECONDS: Final = 0.01
-_MAX_KEY: Final = 256
 _log_encoder: Final = msgspec.json.Encoder()
 _candidate: Final = msgspec.json.Decoder(Candidate)
 _EVERYBODY: Final = TenantSettings()
@@ -95,40 +96,53 @@ class Decisions:
         identity.must("decide")
         key = idempotency_key(header(scope["headers"], b"idempotency-key"))
         body = await read_body(scope, receive, cap=MAX_DECISION_BYTES)
-        await send_json(send, 200, self.answer(body, identity.tenant, key))
+        await send_json(send, 200, await self.asked(body, identity.tenant, key))
 
     async def room(self) -> None:
         """Waits until the decision log takes answers quickly: for who would rather wait than go unlogged."""
         while self._log is not None and self._log.crowded:  # noqa: ASYNC110 - its writer is a thread without a loop
             await asyncio.sleep(_ROOM_SECONDS)
 
-    def answer(self, body: bytes, tenant: str, key: str | None = None) -> bytes:
-        """The encoded answer to a request's body; `key` is its idempotency key. Problem 400, 422 or 503,
-        InvalidRequest."""
+    def answer(self, body: bytes, tenant: str) -> bytes:
+        """The encoded answer to a request's body that reserves nothing. Problem 400, 422 or 503, InvalidRequest."""
+        started = perf_counter()
+        return self._plain(parse(body), tenant, started)
+
+    async def asked(self, body: bytes, tenant: str, key: str | None = None, *, reserve_seconds: float = 0.0) -> bytes:
+        """The same of any request; `key` is its idempotency key. What reserves waits for its turn, and its time runs
+        from then on; when there are no turns to be had, for its deadline and at least `reserve_seconds`."""
         started = perf_counter()
         request = parse(body)
+        if self._claims is None or not _reserves(request):
+            return self._plain(request, tenant, started)
+        with self._computing(request, started):
+            wanted = Reservation(request, tenant, key, blake2b(body, digest_size=16).digest())
+            return await self._reserve(self._claims, wanted, reserve_seconds)
+
+    def _plain(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
+        if _reserves(request):
+            raise InvalidRequest([("/reserve", "only a running server can reserve: leave it out, or ask one")])
+        with self._computing(request, started):
+            now = self._knowledge.now()
+            known = self._knowledge.of(tenant, request.customer, now)
+            return self._answered(request, known, _case(tenant, known, now), started)
+
+    @contextmanager
+    def _computing(self, request: DecisionRequest, started: float) -> Iterator[None]:
+        """Takes the time; whatever fails, the caller gets the classes' defaults."""
         try:
-            if request.reserve and request.at is None:
-                answer = self._reserve(request, tenant, started, body, key)
-            else:
-                answer = self._decide(request, tenant, started)
+            yield
         except (Problem, InvalidRequest):
             raise
-        except Exception as error:  # whatever it is, the caller gets the classes' defaults
+        except Exception as error:
             if not isinstance(error, MembraneError):
                 report(error)
             raise _cannot_compute(request) from error
         self._metrics.decision_duration.observe(perf_counter() - started)
-        return answer
-
-    def _decide(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
-        now = self._knowledge.now()
-        known = self._knowledge.of(tenant, request.customer, now)
-        return self._answered(request, known, _case(tenant, known, now), started)
 
     def _answered(self, request: DecisionRequest, known: Known, case: Case, started: float) -> bytes:
         """The encoded answer without permits: complete, counted and logged."""
-        patience = Patience(started + self._deadline_seconds)
+        patience = self._patience(started)
         decided = judged(request, case, patience)
         if patience.over:
             case.evidence.looks = patience.looks
@@ -136,35 +150,43 @@ class Decisions:
         self._count(request, decided.answer)
         return self._logged(request, decided, case)
 
-    def _reserve(self, request: DecisionRequest, tenant: str, started: float, body: bytes, key: str | None) -> bytes:
-        """The same with permits, while no other process can claim. Without a store that can be written to nothing is
-        granted, and the claims that may be there count as unreadable."""
-        if self._claims is None:
-            raise InvalidRequest([("/reserve", "only a running server can reserve: leave it out, or ask one")])
-        now = self._knowledge.now()
+    async def _reserve(self, claims: LiveClaims, wanted: Reservation, seconds: float) -> bytes:
+        """The answer with permits. Without a store that can be written to in time nothing is granted, and the claims
+        that may be there count as unreadable."""
         try:
-            with self._claims.store.reserving(tenant, request.customer, now) as held:
-                digest = blake2b(body, digest_size=16).digest()
-                earlier = held.answer(key) if key is not None else None
-                if earlier is not None:
-                    return _same(earlier, digest)
-                seen = self._knowledge.applied(tenant, request.customer)
-                known = self._knowledge.of(tenant, request.customer, now, held.claims)
-                case, patience = _case(tenant, known, now), Patience(started + self._deadline_seconds)
-                decided, granted = reserved(request, case, patience, _new_permit)
-                if patience.over:
-                    case.evidence.looks = patience.looks
-                self._complete(decided.answer, known)
-                held.grant(decided.answer.decision, [_permit(one) for one in granted], seen)
-                if key is not None:
-                    held.remember(key, digest, encode_answer(decided.answer))
-        except StoreUnavailable:
+            return await claims.turns.take(lambda: self._reserve_now(claims, wanted), seconds)
+        except (StoreRefused, StoreUnavailable):
+            request, tenant, now = wanted.request, wanted.tenant, self._knowledge.now()
             known = self._knowledge.of(tenant, request.customer, now, ())
             known.degraded.append(CLAIMS_UNREADABLE)
-            return self._answered(request, known, _case(tenant, known, now), started)
-        self._claims.made([one.claim for one in granted])
+            return self._answered(request, known, _case(tenant, known, now), perf_counter())
+
+    def _reserve_now(self, claims: LiveClaims, wanted: Reservation) -> bytes | None:
+        """The answer with permits, while no other process can claim; None if another is at it. An answer that came too
+        late to grant anything is not kept: who asks again with its key is to have a better one."""
+        request, tenant, now = wanted.request, wanted.tenant, self._knowledge.now()
+        with claims.store.reserving(tenant, request.customer, now) as held:
+            if held is None:
+                return None
+            earlier = held.answer(wanted.key) if wanted.key is not None else None
+            if earlier is not None:
+                return same_answer(earlier, wanted.digest)
+            seen = self._knowledge.applied(tenant, request.customer)
+            known = self._knowledge.of(tenant, request.customer, now, held.claims)
+            case, patience = _case(tenant, known, now), self._patience(perf_counter())
+            decided, granted = reserved(request, case, patience, new_permit)
+            if patience.over:
+                case.evidence.looks = patience.looks
+            self._complete(decided.answer, known)
+            held.grant(decided.answer.decision, [new_row(one) for one in granted], seen)
+            if wanted.key is not None and (granted or not patience.over):
+                held.remember(wanted.key, wanted.digest, encode_answer(decided.answer))
+        claims.made([one.claim for one in granted])
         self._count(request, decided.answer)
         return self._logged(request, decided, case)
+
+    def _patience(self, started: float) -> Patience:
+        return Patience(started + self._deadline_seconds)
 
     def judged_again(self, permit: Permit) -> CandidateVerdict | Again:
         """The verdict that a permit's candidate would get now, its own claim apart. What is only a moment's weakness
@@ -225,6 +247,10 @@ def _never() -> bool:
     return False
 
 
+def _reserves(request: DecisionRequest) -> bool:
+    return request.reserve and request.at is None
+
+
 def parse(body: bytes) -> DecisionRequest:
     """The request of a body. Problem 400 if it is no JSON; InvalidRequest names the fields at fault."""
     try:
@@ -257,31 +283,6 @@ def _case(tenant: str, known: Known, now: int) -> Case:
 def _model(state: StreamState, kind: str) -> str | None:
     found = state.revisions.get(kind)
     return f"{found.revision}+{found.digest[:8]}" if found is not None else None
-
-
-def idempotency_key(value: bytes | None) -> str | None:
-    """The key in a header; Problem 422 for one that is none."""
-    if value is None:
-        return None
-    key = value.decode("latin-1").strip()
-    if not 1 <= len(key) <= _MAX_KEY or not key.isprintable():
-        raise invalid_field("Idempotency-Key", f"must have 1 to {_MAX_KEY} printable characters")
-    return key
-
-
-def _same(earlier: tuple[bytes, bytes], digest: bytes) -> bytes:
-    """The answer that an idempotency key had before; Problem 422 where it came with another request."""
-    if earlier[0] != digest:
-        raise invalid_field("Idempotency-Key", "was sent with another request in the last 24 hours; take a new one")
-    return earlier[1]
-
-
-def _new_permit(_candidate: Candidate) -> str:
-    return "p" + secrets.token_hex(7)  # short enough for a record to keep it as it is
-
-
-def _permit(granted: Granted) -> NewPermit:
-    return NewPermit(granted.claim, granted.candidate.id, _log_encoder.encode(granted.candidate))
 
 
 def _cannot_compute(request: DecisionRequest) -> Problem:

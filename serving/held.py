@@ -34,12 +34,12 @@ class Breakers:
 
 def held_by_principle(records: RecordReader, log: LogReader, sets: PrincipleSets) -> Counter[str]:
     """How many of what is owed are held, over all tenants; 0 for a principle that opened some and holds none."""
-    in_force: dict[str, PrincipleSet | None] = {}
-    found: Counter[str] = Counter()
-    for one in records.openings():
-        if one.tenant not in in_force:
-            in_force[one.tenant] = sets.latest(log, one.tenant)
-        found[one.principle] += one.owed if one.opened > _limit(in_force[one.tenant], one.principle) else 0
+    names = records.opening_principles()
+    in_force = {tenant: sets.latest(log, tenant) for tenant in {tenant for tenant, _ in names}}
+    limits = {(tenant, principle): _limit(in_force[tenant], principle) for tenant, principle in names}
+    found = Counter({principle: 0 for _, principle in sorted(names)})
+    for one in records.openings_over(limits):
+        found[one.principle] += one.owed
     return found
 
 

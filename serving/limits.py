@@ -21,6 +21,8 @@ HEADER_SECONDS: Final = 5.0
 MAX_HEADER_BYTES: Final = 64 * KIB
 MAX_CONNECTIONS: Final = 512
 DECISION_SECONDS: Final = 0.050
+RESERVE_SECONDS: Final = 5.0
+"""How long a line of a batch waits for its turn to reserve."""
 SIMULATION_SECONDS: Final = 120.0
 MAX_SIMULATION_DAYS: Final = 366
 

@@ -7,9 +7,8 @@ from typing import Final, get_args
 
 import msgspec
 
-from membrane.ids import stable_id
 from membrane.layers import COMMON, own_kind
-from membrane.pauses import PAUSABLE, Pause, PauseRecord, What
+from membrane.pauses import PAUSABLE, Pause, PauseRecord, What, named
 from membrane.principles import PrincipleSet
 from membrane.signals import Text, Time
 from membrane.times import DAY, format_time, parse_time
@@ -85,14 +84,13 @@ def begin(
     if problem:
         raise invalid_field(f"/{what}", problem)
     until = _until(asked.until, at)
-    pause = Pause(
-        stable_id("pause", tenant, what, name, until, asked.by, asked.why),
-        tenant, what, name, at, until, asked.by, asked.why,
-    )  # fmt: skip
-    known = next((one for one in standing(log, tenant, at) if one.pause.id == pause.id), None)
-    if known is not None:
-        return shown(known)
-    said = PauseRecord("pause", at, asked.by, asked.why, pause)
+    pause = Pause("", tenant, what, name, at, until, asked.by, asked.why)
+    known = log.pauses(0, tenant)
+    standing = (one for one in known if one.act == "pause" and one.pause.until > at)
+    same = next((one for one in standing if one.pause.words == pause.words), None)
+    if same is not None:
+        return shown(same)
+    said = PauseRecord("pause", at, asked.by, asked.why, named(pause, (one.pause for one in known)))
     if not log.pause(said, received_ms):
         raise Problem(409, "conflict", f"{MAX_PAUSES} pauses stand already")
     return shown(said)
@@ -111,14 +109,11 @@ def end(log: SignalLog, pause: str, tenant: str, said_by: tuple[str, str], at: i
     return shown(said)
 
 
-def standing(log: LogReader, tenant: str, at: int) -> list[PauseRecord]:
-    """A tenant's pauses that are in force at `at`."""
-    return [one for one in log.pauses(at, tenant) if one.act == "pause"]
-
-
 def listed(log: LogReader, tenant: str, at: int, *, everything: bool) -> PauseList:
     """A tenant's pauses that are in force at `at`, or all that there ever were."""
-    return PauseList([shown(one) for one in (log.pauses(0, tenant) if everything else standing(log, tenant, at))])
+    if everything:
+        return PauseList([shown(one) for one in log.pauses(0, tenant)])
+    return PauseList([shown(one) for one in log.pauses(at, tenant) if one.act == "pause"])
 
 
 def shown(said: PauseRecord) -> PauseAnswer:

@@ -19,7 +19,6 @@ from serving.metrics import Metrics
 from serving.pauses import Pauses
 from serving.principle_sets import PrincipleSets, put_in_force
 from serving.problems import report
-from storage.claims import ClaimStore
 from storage.decisions import DecisionLog
 from storage.directory import DataDir
 from storage.group_commit import GroupCommitter
@@ -63,6 +62,8 @@ class Services:
         check_host(config.host, has_keys=config.keys is not None)
         keys = Keys(config.keys, config.now_ms)
         directory = DataDir.open(config.data, config.partitions)
+        claims = LiveClaims(directory, config)
+        claims.store.check()
         log = SignalLog(directory, clock=config.clock)
         files = PrincipleFiles(directory.principles_path)
         put_in_force(None, log, files, config.now_ms())
@@ -76,7 +77,7 @@ class Services:
             log=log,
             committer=GroupCommitter(log),
             records=records,
-            claims=LiveClaims(ClaimStore(directory.claims_path), config.now_ms),
+            claims=claims,
             decisions=DecisionLog(directory.decisions_path, policy=config.decision_log),
             principles=principles,
             freshness=Freshness(log, records, clock=config.clock, now_ms=config.now_ms),
@@ -127,7 +128,7 @@ class Services:
         """Stores what waits and closes all. Nobody may be asking any more."""
         self.metrics.flush()
         self._threads.shutdown(wait=True)
-        stores = (self.committer, self.decisions, self.claims.store, self.log, self.records)
+        stores = (self.committer, self.decisions, self.claims, self.log, self.records)
         for close in [one.close for one in stores]:
             try:
                 close()

@@ -17,11 +17,13 @@ from typing import Any, Final, Literal
 import apsw
 
 from membrane.caps import Claim
-from membrane.errors import StoreUnavailable
+from membrane.errors import StoreRefused, StoreUnavailable
 from membrane.times import DAY, HOUR
 from storage.keys import customer_key
-from storage.sqlite import READ_FAILURES, PerThread, connect, select, transaction
+from storage.sqlite import READ_FAILURES, PerThread, committing, connect, select, transaction
 
+VERSION: Final = 1
+"""In the file as SQLite's user_version; 0, from before there was one, has the same tables."""
 LIVE, CONFIRMED, RELEASED, REVOKED = range(4)
 PermitState = Literal["live", "confirmed", "released", "revoked", "expired"]
 STATES: Final[tuple[PermitState, ...]] = ("live", "confirmed", "released", "revoked")
@@ -31,6 +33,7 @@ ANSWERS_KEPT_MS: Final = DAY
 PERMITS_KEPT_MS: Final = DAY
 REVOCATIONS_KEPT_MS: Final = 7 * DAY
 _BUSY_MS: Final = 40
+_WRITE_BUSY_MS: Final = 1_000
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS permits(
     id TEXT PRIMARY KEY, customer_key INTEGER NOT NULL, tenant TEXT NOT NULL, customer TEXT NOT NULL,
@@ -132,7 +135,9 @@ class Reserving:
 
 
 class ClaimStore:
-    """claims.db, for any thread of several processes at once. Methods raise StoreUnavailable."""
+    """claims.db, for any thread of several processes at once. Methods raise StoreUnavailable; StoreRefused for a file
+    of a newer version. `reserving` and what only reads are quick enough for an event loop; the others may wait for
+    whoever is writing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -140,11 +145,21 @@ class ClaimStore:
         self._making = threading.Lock()
         self._local_file = _Local()
 
+    def check(self) -> None:
+        """StoreRefused for a file of a newer version. What else may be wrong is told when it is used."""
+        with suppress(StoreUnavailable), self._using():
+            pass
+
     @contextmanager
-    def reserving(self, tenant: str, customer: str, now_ms: int) -> Iterator[Reserving]:
-        """Keeps every other claim of any process waiting; what the block grants holds once it ends without an error."""
-        with self._using() as connection, transaction(connection):
-            yield Reserving(connection, tenant, customer, now_ms)
+    def reserving(self, tenant: str, customer: str, now_ms: int) -> Iterator[Reserving | None]:
+        """Keeps every other claim of any process waiting; what the block grants holds once it ends without an error.
+        Waits for nobody: None while another writes."""
+        with self._using() as connection:
+            if not _begun(connection):
+                yield None
+                return
+            with committing(connection):
+                yield Reserving(connection, tenant, customer, now_ms)
 
     def claims(self, tenant: str, customer: str, now_ms: int) -> list[Claim]:
         """The claims that count for a customer."""
@@ -166,13 +181,13 @@ class ClaimStore:
 
     def settle(self, tenant: str, permit: str, state: int, now_ms: int) -> bool:
         """Moves a tenant's live permit on; False if there is none."""
-        with self._using() as connection, transaction(connection):
+        with self._writing() as connection:
             return _moved(connection, tenant, permit, state, now_ms)
 
     def made(self, tenant: str, permits: Sequence[str], now_ms: int) -> None:
         """Takes note that the contacts of a tenant's permits were made, though nobody confirmed them; also of one that
         has expired, so that it counts until the record knows of it."""
-        with self._using() as connection, transaction(connection):
+        with self._writing() as connection:
             connection.executemany(
                 "UPDATE permits SET state = ?, changed_ms = ? WHERE id = ? AND tenant = ? AND state = ?",
                 [(CONFIRMED, now_ms, permit, tenant, LIVE) for permit in permits],
@@ -187,7 +202,7 @@ class ClaimStore:
     def revoke(self, permit: Permit, now_ms: int, body: bytes) -> bool:
         """Revokes a permit and notes for those who follow that it was; False, and nothing is noted, if it is live no
         more."""
-        with self._using() as connection, transaction(connection):
+        with self._writing() as connection:
             if not _moved(connection, permit.tenant, permit.id, REVOKED, now_ms):
                 return False
             connection.execute("INSERT INTO revocations VALUES(NULL, ?, ?, ?)", (permit.tenant, now_ms, body))
@@ -206,17 +221,28 @@ class ClaimStore:
 
     def sweep(self, now_ms: int) -> None:
         """Forgets what is past its time, and copies what is written into the database file."""
+        with self._writing() as connection:
+            past = now_ms - PERMITS_KEPT_MS
+            connection.execute("DELETE FROM permits WHERE until_ms < ? AND changed_ms < ?", (past, past))
+            connection.execute("DELETE FROM answers WHERE time_ms <= ?", (now_ms - ANSWERS_KEPT_MS,))
+            connection.execute("DELETE FROM revocations WHERE time_ms < ?", (now_ms - REVOCATIONS_KEPT_MS,))
         with self._using() as connection:
-            with transaction(connection):
-                past = now_ms - PERMITS_KEPT_MS
-                connection.execute("DELETE FROM permits WHERE until_ms < ? AND changed_ms < ?", (past, past))
-                connection.execute("DELETE FROM answers WHERE time_ms <= ?", (now_ms - ANSWERS_KEPT_MS,))
-                connection.execute("DELETE FROM revocations WHERE time_ms < ?", (now_ms - REVOCATIONS_KEPT_MS,))
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:
         """Closes every connection. Nobody may be using them."""
         self._connections.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[apsw.Connection]:
+        """One writing transaction, once nobody else has one."""
+        with self._using() as connection:
+            connection.set_busy_timeout(_WRITE_BUSY_MS)
+            try:
+                with transaction(connection):
+                    yield connection
+            finally:
+                connection.set_busy_timeout(_BUSY_MS)
 
     @contextmanager
     def _using(self) -> Iterator[apsw.Connection]:
@@ -236,12 +262,24 @@ class ClaimStore:
         with self._making:
             connection = connect(self._path, busy_ms=_BUSY_MS)
             try:
-                connection.execute(_SCHEMA).fetchall()
-            except apsw.Error:
+                self._bring_up_to_date(connection)
+            except (apsw.Error, StoreRefused):
                 connection.close()
                 raise
             self._local_file.file = self._present()
             return connection
+
+    def _bring_up_to_date(self, connection: apsw.Connection) -> None:
+        version = select(connection, "PRAGMA user_version")[0][0]
+        if version > VERSION:
+            raise StoreRefused(
+                f"{self._path}: schema version {VERSION} or older was required, {version} came: upgrade Membrane, or"
+                " delete the file and what is named like it while nothing runs (permits of the last day are lost)"
+            )
+        if version < VERSION:
+            with transaction(connection):
+                connection.execute(_SCHEMA).fetchall()
+                connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _present(self) -> tuple[int, int] | None:
         """Which file lies there."""
@@ -256,6 +294,18 @@ class _Local(threading.local):
     """Which file a thread's connection has open."""
 
     file: tuple[int, int] | None = None
+
+
+def _begun(connection: apsw.Connection) -> bool:
+    """Whether a writing transaction could be begun at once."""
+    connection.set_busy_timeout(0)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except apsw.BusyError:
+        return False
+    finally:
+        connection.set_busy_timeout(_BUSY_MS)
+    return True
 
 
 def _moved(connection: apsw.Connection, tenant: str, permit: str, state: int, now_ms: int) -> bool:

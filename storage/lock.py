@@ -84,6 +84,11 @@ def dir_lock(data: str | os.PathLike[str], role: str) -> WriterLock:
     return WriterLock(Path(data, "run", f"{role}.lock"))
 
 
+def claims_gate(data: str | os.PathLike[str]) -> WriterLock:
+    """What the process holds that is the next to claim (`serving.turns`); not yet acquired."""
+    return WriterLock(Path(data, "run", "claims.lock"))
+
+
 def partition_lock(data: str | os.PathLike[str], partition: int) -> WriterLock:
     """The lock of the writer of one partition's records; not yet acquired."""
     return WriterLock(Path(data, "run", f"records-{partition}.lock"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -18,9 +18,9 @@ import apsw
 
 from membrane.errors import MembraneError, RecordUnreadable, StoreRefused
 from membrane.ports import Effect, PartitionMeta, partition_of
+from storage import openings
 from storage.directory import DataDir
 from storage.keys import customer_key
-from storage.schema import OBLIGATION_HOUR, OBLIGATION_PRINCIPLE
 from storage.slots import Hash, find
 from storage.sqlite import connect_readonly, read_error, select, snapshot
 
@@ -44,13 +44,6 @@ _OBLIGATIONS: Final = (
 )
 _OBLIGATION: Final = (
     "SELECT id, tenant, customer, state, owner, due_ms, body FROM obligations WHERE id = ? AND tenant = ?"
-)
-_OPENED: Final = (
-    f"SELECT count(*) FROM obligations WHERE tenant = ? AND {OBLIGATION_PRINCIPLE} = ? AND {OBLIGATION_HOUR} = ?"
-)
-_OPENINGS: Final = (
-    f"SELECT tenant, {OBLIGATION_PRINCIPLE}, {OBLIGATION_HOUR}, count(*), sum(state IN ('open', 'breached'))"
-    " FROM obligations GROUP BY 1, 2, 3"
 )
 _NO_LIMIT: Final = 2**62
 
@@ -167,25 +160,39 @@ class RecordReader:
     ) -> list[StoredObligation]:
         """A tenant's obligations over all partitions, by due time, at most `limit`; None means any."""
         values = {"tenant": tenant, "state": state, "owner": owner, "customer": customer, "limit": limit}
-        found = [StoredObligation(*row) for row in self._over_all(_OBLIGATIONS, values)]
+        rows = self._over_all(lambda connection: select(connection, _OBLIGATIONS, values))
+        found = [StoredObligation(*row) for row in rows]
         return sorted(found, key=lambda obligation: (obligation.due_ms, obligation.id))[:limit]
 
     def obligation(self, tenant: str, obligation: str) -> StoredObligation | None:
         """One obligation by its id, None if the tenant has none of that id."""
-        return next((StoredObligation(*row) for row in self._over_all(_OBLIGATION, (obligation, tenant))), None)
+        rows = self._over_all(lambda connection: select(connection, _OBLIGATION, (obligation, tenant)))
+        return next((StoredObligation(*row) for row in rows), None)
 
     def opened(self, tenant: str, principle: str, hour: str) -> int:
         """How many obligations a tenant's principle opened within an hour (`2026-11-14T09`, UTC), whatever became of
         them."""
-        return sum(row[0] for row in self._over_all(_OPENED, (tenant, principle, hour)))
+        return sum(one.opened for one in self._among({(tenant, principle, hour)}))
 
-    def openings(self) -> list[Openings]:
-        """The same of every tenant, principle and hour."""
-        found: dict[tuple[str, str, str], tuple[int, int]] = {}
-        for tenant, principle, hour, opened, owed in self._over_all(_OPENINGS):
+    def opening_principles(self) -> set[tuple[str, str]]:
+        """The principles (tenant, principle) that ever opened an obligation."""
+        return set(self._over_all(openings.principles))
+
+    def openings_over(self, limits: Mapping[tuple[str, str], int]) -> list[Openings]:
+        """The hours in which a principle (tenant, principle) opened more than its limit over all partitions. One of
+        these then opened more than its share."""
+        partitions = self.directory.partitions
+        shares = {name: limit // partitions for name, limit in limits.items()}
+        crowded = set(self._over_all(lambda connection: openings.crowded(connection, shares)))
+        return [one for one in self._among(crowded) if one.opened > limits[one.tenant, one.principle]]
+
+    def _among(self, hours: set[openings.Hour]) -> list[Openings]:
+        found: dict[openings.Hour, tuple[int, int]] = {}
+        rows = self._over_all(lambda connection: openings.among(connection, hours))
+        for tenant, principle, hour, opened, owed in rows:
             others = found.get((tenant, principle, hour), (0, 0))
             found[tenant, principle, hour] = (others[0] + opened, others[1] + owed)
-        return [Openings(*key, *counts) for key, counts in found.items()]
+        return [Openings(*hour, *counts) for hour, counts in found.items()]
 
     @contextmanager
     def snapshot(self, partition: int) -> Iterator[PartitionSnapshot]:
@@ -193,10 +200,10 @@ class RecordReader:
         with self._reading(partition) as connection, snapshot(connection):
             yield PartitionSnapshot(_meta(connection), connection)
 
-    def _over_all(self, sql: str, values: Any = ()) -> Iterator[Any]:
+    def _over_all(self, ask: Callable[[apsw.Connection], list[Any]]) -> Iterator[Any]:
         for partition in range(self.directory.partitions):
             with self._reading(partition) as connection:
-                rows = select(connection, sql, values)
+                rows = ask(connection)
             yield from rows
 
     @contextmanager

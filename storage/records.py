@@ -15,9 +15,9 @@ import apsw
 
 from membrane.errors import AnotherWriter
 from membrane.ports import Commit, Effect, PartitionMeta
+from storage import openings
 from storage.directory import DataDir
 from storage.keys import customer_key
-from storage.schema import OPENINGS
 from storage.slots import MAX_PROBES, Hash, after, find
 from storage.sqlite import connect, select, transaction, writing
 
@@ -95,7 +95,7 @@ class RecordStore:
             directory.check_store(self._writer, self.partition)
             with transaction(self._writer):
                 rows = select(self._writer, "UPDATE store SET epoch = epoch + 1 RETURNING epoch")
-                self._writer.execute(OPENINGS)
+                openings.make(self._writer)
         self.epoch = rows[0][0]
 
     def close(self) -> None:
@@ -145,7 +145,10 @@ class RecordStore:
             self._failpoint("records")
             self._writer.executemany(_EFFECT, [_effect_row(effect) for effect in commit.effects])
             self._failpoint("effects")
-            self._writer.executemany(_OBLIGATION, commit.obligations)
+            for row in commit.obligations:
+                openings.count(self._writer, row[0], -1)
+                self._writer.execute(_OBLIGATION, row)
+                openings.count(self._writer, row[0], 1)
             self._failpoint("obligations")
         self._failpoint("committed")
 

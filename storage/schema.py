@@ -70,15 +70,6 @@ CREATE TABLE obligations(
 CREATE INDEX obligations_by_state ON obligations(tenant, state, due_ms);
 """
 
-OBLIGATION_PRINCIPLE: Final = "(CAST(body AS TEXT) ->> 'principle')"
-OBLIGATION_HOUR: Final = "substr(CAST(body AS TEXT) ->> 'opened_at', 1, 13)"
-"""Of an obligation's row: whose it is, and the hour (`2026-11-14T09`, UTC) in which it was opened."""
-OPENINGS: Final = (
-    "CREATE INDEX IF NOT EXISTS obligations_opened"
-    f" ON obligations(tenant, {OBLIGATION_PRINCIPLE}, {OBLIGATION_HOUR}, state)"
-)
-"""Made by whoever opens the store for writing: until then a store of before there was a breaker is read more slowly."""
-
 
 def log_tables(partitions: int) -> str:
     """The statements that make an empty log.db."""

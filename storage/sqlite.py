@@ -69,6 +69,13 @@ def select(connection: apsw.Connection, sql: str, values: Any = ()) -> list[Any]
 def transaction(connection: apsw.Connection) -> Iterator[None]:
     """One writing transaction: committed at the end, rolled back whole on any error (of the commit itself, too)."""
     connection.execute("BEGIN IMMEDIATE")
+    with committing(connection):
+        yield
+
+
+@contextmanager
+def committing(connection: apsw.Connection) -> Iterator[None]:
+    """The same for a transaction that has begun."""
     try:
         yield
         connection.execute("COMMIT")

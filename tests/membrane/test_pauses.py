@@ -12,7 +12,7 @@ from msgspec import UNSET
 from membrane.decide import decide
 from membrane.decisions import encode_answer
 from membrane.engine import Rules, next_due
-from membrane.pauses import PAUSABLE, Pause
+from membrane.pauses import PAUSABLE, Pause, named
 from membrane.record import encode
 from membrane.settings import TenantSettings
 from membrane.times import DAY, HOUR, format_time, parse_time
@@ -114,6 +114,19 @@ def test_a_pause_is_stronger_than_an_allow_and_weaker_than_a_forbid():
     principles = principle_set(principle("case.open > 0"))
     assert verdicts(principles, seen(pause(), values=PROBLEM)) == ["forbid"]
     assert answer(principles, seen(pause())).verdicts[0].unless is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["domain", "customer"]), st.integers(NOON, NOON + 2)), max_size=8))
+def test_each_beginning_has_an_id_of_its_own_which_the_same_history_gives_again(begun):
+    def history():
+        known = []
+        for what, since in begun:
+            known.append(named(pause(what, since=since), known))
+        return known
+
+    ids = [one.id for one in history()]
+    assert len(set(ids)) == len(begun)
+    assert [one.id for one in history()] == ids
 
 
 PAUSES = st.lists(

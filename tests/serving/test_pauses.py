@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from membrane.ids import stable_id
+from membrane.pauses import Pause, PauseRecord
 from membrane.ports import RecordKind, partition_of
 from membrane.times import DAY, HOUR, SECOND, format_time
 from storage import log as log_module
@@ -85,8 +87,31 @@ def test_asking_twice_makes_one_pause_and_ending_twice_one_end(api):
     api.clock.ms += SECOND
     assert end(api, first["pause"], by="eve").json() == ended
     assert len(kinds(api, 0)) == 2
+
+
+def test_a_pause_that_is_begun_again_in_the_same_words_is_another(api):
+    """Also at the same moment: under `--clock signals` time may stand still."""
+    api.write()
+    first = begin(api, domain="sales").json()["pause"]
+    ended = end(api, first).json()
     again = begin(api, domain="sales").json()
-    assert (again["pause"], again["ended"]) == (first["pause"], None)
+    assert again["pause"] != first
+    assert begin(api, domain="sales").json() == again
+    assert end(api, first, by="eve").json() == ended
+    assert given(api) == (["defer", "allow"], [again["pause"]])
+    listed = api.get("/v1/pauses?all=true").json()["pauses"]
+    assert [(one["pause"], one["ended"] is None) for one in listed] == [(first, False), (again["pause"], True)]
+
+
+def test_a_pause_with_an_id_of_before_stands_and_can_be_ended(api):
+    """The ids of before were made of the words alone."""
+    api.write()
+    words = ("default", "domain", "sales", NOW + DAY, "ana", "outage")
+    old = Pause(stable_id("pause", *words), *words[:3], NOW, *words[3:])
+    api.services.log.pause(PauseRecord("pause", NOW, "ana", "outage", old), NOW)
+    assert begin(api, domain="sales").json()["pause"] == old.id
+    assert end(api, old.id).status_code == 200
+    assert begin(api, domain="sales").json()["pause"] != old.id
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """Reserving over the API: permits, idempotency keys, confirm and release."""
 
+import asyncio
 import json
+from contextlib import closing, contextmanager
 
+import apsw
 import pytest
 
 from membrane.caps import Claim
+from membrane.errors import StoreRefused
 from membrane.times import DAY, MINUTE, format_time
 from storage.claims import ClaimStore, NewPermit
 
@@ -212,3 +216,87 @@ def test_a_batch_sent_again_with_its_key_reserves_nothing_twice(api):
     assert answers[0] == answers[1]
     permits = [json.loads(one)["verdicts"][0]["permit"] for one in answers[0].splitlines()]
     assert [permit is not None for permit in permits] == [True, False]
+
+
+@contextmanager
+def locked(api):
+    """Somebody else is writing to the claims."""
+    blocker = apsw.Connection(str(api.services.directory.claims_path))
+    blocker.execute("BEGIN IMMEDIATE")
+    yield
+    blocker.close()
+
+
+def test_a_decision_waits_for_who_is_writing_within_its_deadline_and_others_are_answered_meanwhile(make_api):
+    api = make_api(deadline_seconds=2.0)
+    api.write()
+    body = json.dumps({"customer": "c-1", "candidates": [UPSELL], "reserve": True})
+
+    async def both():
+        waiting = asyncio.create_task(api._request("POST", "/v1/decisions", content=body))
+        with locked(api):
+            for _ in range(5):
+                answer = await api._request("POST", "/v1/decisions", content=body.replace("true", "false"))
+                assert answer.json()["verdicts"][0]["verdict"] == "allow"
+            assert not waiting.done()
+        return await waiting
+
+    answer = asyncio.run(both())
+    assert first(answer)["permit"] is not None
+    assert answer.json()["state"]["degraded"] == []
+
+
+def test_what_could_not_be_reserved_in_time_is_not_kept_and_the_same_key_gets_a_better_answer(make_api):
+    api = make_api(deadline_seconds=0.05)
+    api.write()
+    with locked(api):
+        late = reserve(api, key="order-7")
+    assert (first(late)["verdict"], first(late)["permit"]) == ("forbid", None)
+    assert late.json()["state"]["degraded"] == ["claims_unreadable"]
+    api.clock.ms += 100
+    better = reserve(api, key="order-7")
+    assert first(better)["permit"] is not None
+    assert reserve(api, key="order-7").content == better.content
+
+
+def test_an_answer_that_came_too_late_to_grant_anything_is_not_kept(make_api):
+    api = make_api(deadline_seconds=0.0)
+    api.write()
+    answer = reserve(api, key="order-7")
+    assert (first(answer)["permit"], answer.json()["state"]["degraded"]) == (None, ["deadline"])
+    other = make_api(deadline_seconds=60.0)
+    assert first(reserve(other, key="order-7"))["permit"] is not None
+
+
+def test_an_answer_that_refuses_in_good_time_is_kept(api):
+    api.write()
+    first(reserve(api))
+    refused = reserve(api, key="order-7")
+    assert first(refused)["verdict"] == "defer"
+    api.clock.ms += 16 * MINUTE
+    api.write()
+    assert reserve(api, key="order-7").content == refused.content
+
+
+def test_a_line_of_a_batch_waits_longer_than_a_deadline_and_then_has_its_own_time(make_api):
+    api = make_api(deadline_seconds=0.05)
+    api.write()
+    line = json.dumps({"customer": "c-1", "candidates": [UPSELL], "reserve": True}).encode()
+
+    async def ask():
+        with locked(api):
+            waiting = asyncio.create_task(api._request("POST", "/v1/decisions/batch", content=line))
+            await asyncio.sleep(0.2)
+            assert not waiting.done()
+        return (await waiting).json()
+
+    answer = asyncio.run(ask())
+    assert (answer["verdicts"][0]["verdict"], answer["state"]["degraded"]) == ("allow", [])
+
+
+def test_claims_of_a_newer_version_are_refused_at_the_start(make_api):
+    path = make_api().services.directory.claims_path
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreRefused, match="upgrade Membrane"):
+        make_api()

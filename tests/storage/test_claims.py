@@ -1,14 +1,16 @@
 """Claims on contact caps: what counts, who may still move on, and that one at a time reserves."""
 
 import threading
+from contextlib import closing
+from time import perf_counter
 
 import apsw
 import pytest
 
 from membrane.caps import PERMIT_MS, Claim
-from membrane.errors import StoreUnavailable
+from membrane.errors import StoreRefused, StoreUnavailable
 from membrane.times import DAY, HOUR, MINUTE
-from storage.claims import CONFIRMED, CONFIRMED_FOR_MS, RELEASED, ClaimStore, NewPermit
+from storage.claims import CONFIRMED, CONFIRMED_FOR_MS, RELEASED, VERSION, ClaimStore, NewPermit
 
 NOW = 1_800_000_000_000
 
@@ -80,24 +82,57 @@ def test_nothing_of_a_block_that_fails_is_kept(store):
     assert store.claims("default", "c-1", NOW) == []
 
 
-def test_one_at_a_time_reserves_over_several_stores(tmp_path, store):
-    other, order = ClaimStore(tmp_path / "claims.db"), []
-
-    def wait_for_it():
-        try:
-            with other.reserving("default", "c-1", NOW) as held:
-                order.append(len(held.claims))
-        except StoreUnavailable:
-            order.append("refused")
-
+def test_one_at_a_time_reserves_over_several_stores_and_nobody_is_kept_waiting(tmp_path, store):
+    other = ClaimStore(tmp_path / "claims.db")
     with store.reserving("default", "c-1", NOW) as held:
-        thread = threading.Thread(target=wait_for_it)
-        thread.start()
-        thread.join(0.01)
+        began = perf_counter()
+        with other.reserving("default", "c-1", NOW) as refused:
+            assert refused is None
+        assert perf_counter() - began < 0.03
         held.grant("d-1", [NewPermit(Claim("p1", NOW, 0, 0, "upsell", NOW + 1), "upsell", b"{}")], 0)
-    thread.join()
+    with other.reserving("default", "c-1", NOW) as held:
+        assert [one.permit for one in held.claims] == ["p1"]
     other.close()
-    assert order == [1]
+
+
+def test_whatever_else_writes_waits_for_who_is_reserving(tmp_path, store):
+    grant(store)
+    other, released = ClaimStore(tmp_path / "claims.db"), []
+    thread = threading.Thread(target=lambda: released.append(other.settle("default", "p1", RELEASED, NOW)))
+    with store.reserving("default", "c-2", NOW):
+        thread.start()
+        thread.join(0.1)  # longer than a reader waits
+        assert thread.is_alive()
+    thread.join()
+    assert released == [True]
+    other.close()
+
+
+@pytest.mark.parametrize("version", [0, VERSION])
+def test_a_file_of_this_version_or_from_before_there_was_one_is_taken(tmp_path, store, version):
+    claim = grant(store)
+    store.close()
+    with closing(apsw.Connection(str(tmp_path / "claims.db"))) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+    other = ClaimStore(tmp_path / "claims.db")
+    other.check()
+    assert other.claims("default", "c-1", NOW) == [claim]
+    other.close()
+    with closing(apsw.Connection(str(tmp_path / "claims.db"))) as connection:
+        assert connection.execute("PRAGMA user_version").fetchall() == [(VERSION,)]
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "claims.db"
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    store = ClaimStore(path)
+    for ask in (store.check, lambda: store.live(NOW)):
+        with pytest.raises(StoreRefused, match=f"version {VERSION} or older was required, {VERSION + 1} came"):
+            ask()
+    store.close()
+    with closing(apsw.Connection(str(path))) as connection:
+        assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchall() == [(0,)]
 
 
 def test_what_is_past_its_time_is_forgotten(store):
@@ -115,6 +150,7 @@ def test_what_is_past_its_time_is_forgotten(store):
 def test_a_file_that_is_no_database_is_not_available(tmp_path):
     (tmp_path / "claims.db").write_bytes(b"x" * 5000)
     store = ClaimStore(tmp_path / "claims.db")
+    store.check()
     with pytest.raises(StoreUnavailable):
         store.claims("default", "c-1", NOW)
     store.close()

@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from membrane.errors import AnotherWriter, StoreRefused, StoreUnavailable
 from membrane.ports import Commit, Effect
 from storage.directory import DataDir
-from storage.record_reader import _OPENED, Openings, RecordReader
+from storage.record_reader import RecordReader
 from storage.records import FAILPOINTS, RecordStore
-from storage.sqlite import connect, select
 
 
 def bodies(store, names):
@@ -141,53 +140,6 @@ def test_effects_and_obligations_come_with_the_commit(store, reader):
     assert reader.obligation("u", "o-1") is None
     store.commit(Commit(obligations=[("o-1", "t", "c", "met", "service", 50, b"{}")], next_offset=5))
     assert reader.obligation("t", "o-1").state == "met"
-
-
-def test_what_a_principle_opened_is_counted_by_tenant_and_hour_whatever_became_of_it(store, reader):
-    rows = [
-        (tenant, state, hour)
-        for tenant, state, hour in [
-            ("t", "open", 9),
-            ("t", "breached", 9),
-            ("t", "met", 9),
-            ("t", "open", 10),
-            ("u", "open", 9),
-        ]
-    ]
-    store.commit(
-        Commit(
-            obligations=[
-                (
-                    f"o-{n}",
-                    tenant,
-                    "c",
-                    state,
-                    "service",
-                    50,
-                    b'{"principle":"p","opened_at":"2026-11-14T%02d:59:59Z"}' % hour,
-                )
-                for n, (tenant, state, hour) in enumerate(rows)
-            ],
-            next_offset=1,
-        )
-    )
-    assert reader.opened("t", "p", "2026-11-14T09") == 3
-    assert reader.opened("t", "other", "2026-11-14T09") == 0
-    assert set(reader.openings()) == {
-        Openings("t", "p", "2026-11-14T09", 3, 2),
-        Openings("t", "p", "2026-11-14T10", 1, 1),
-        Openings("u", "p", "2026-11-14T09", 1, 1),
-    }
-
-
-def test_openings_are_counted_by_an_index_which_an_older_store_is_given(directory):
-    for drop in (False, True):
-        RecordStore.open_for_writing(directory, 0).close()
-        with closing(connect(directory.records_path(0))) as connection:
-            found = select(connection, f"EXPLAIN QUERY PLAN {_OPENED}", ("t", "p", "2026-11-14T09"))
-            assert "INDEX obligations_opened" in found[0][3]
-            if not drop:
-                connection.execute("DROP INDEX obligations_opened")
 
 
 def test_an_effect_of_the_same_id_is_kept_once(store, reader):
