@@ -22,6 +22,8 @@ SLICE_SECONDS: Final = 0.005
 COURTESY_SECONDS: Final = 0.02
 """So long it waits for another to go first, which may have been stopped."""
 
+TRY_SECONDS: Final = 0.01
+"""So long each tries at the front, though those before it had no luck."""
 AGAIN_SECONDS: Final = 0.01
 
 T = TypeVar("T")
@@ -53,7 +55,7 @@ class Turns:
             await asyncio.sleep(AGAIN_SECONDS)  # those behind may have less time
 
     async def _at_the_front(self, attempt: Callable[[], T | None], entered: float) -> T | None:
-        end = max(self._had, entered) + self._patience_seconds
+        end = max(max(self._had, entered) + self._patience_seconds, perf_counter() + TRY_SECONDS)
         try:
             await self._let_others_go_first(end)
             while (found := attempt()) is None:
