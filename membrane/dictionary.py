@@ -33,6 +33,9 @@ class Fact:
     timed: Literal["no", "age", "changes"] = "no"
 
 
+SOURCE_SILENT_FACT: Final = "data.service_source_silent"
+"""What the server alone can tell: it is true of all customers of a tenant at once, and in decisions only."""
+
 FACTS: Final = (
     Fact("lifecycle", "string", "unknown", "el ciclo de vida del cliente", "the customer's lifecycle",
          values=tuple(LIFECYCLES), timed="changes"),
@@ -80,7 +83,7 @@ FACTS: Final = (
          "the customer can be reached by email"),
     Fact("request.channel", "string", "other", "el canal pedido", "the channel asked for", values=CHANNELS),
     Fact("incident.active", "bool", False, "hay una avería general en curso", "a general outage is going on"),
-    Fact("data.service_source_silent", "bool", False, "las señales de servicio no están llegando",
+    Fact(SOURCE_SILENT_FACT, "bool", False, "las señales de servicio no están llegando",
          "the service signals are not arriving"),
 )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,9 +42,8 @@ def test_a_rule_names_signals_and_a_time(text, rule):
     ],
 )
 def test_what_is_no_rule_is_refused_with_what_was_required(text, told):
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(told)):
         read_lapse(text)
-    assert told in str(caught.value)
 
 
 @given(st.lists(st.integers(-50, 150)), st.integers(0, 50), st.integers(0, 150))
