@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -42,6 +42,7 @@ from storage.record_reader import RecordReader
 from storage.tenants import read_tenant_file
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
+EVERYBODY: Final = TenantSettings()
 LAG_SIGNALS: Final = 10_000
 LOOKED_THROUGH: Final = 100_000
 """So many of the latest records of each partition are looked through for the signals of a lapse rule."""
@@ -195,10 +196,11 @@ def _base_rates(patient: Patient) -> Iterator[Finding]:
     latest = patient.log.revisions().get(COMMON)
     if not patient.base_rates or latest is None:
         return
-    found, customers, holds = _compiled(patient, latest["digest"]), 0, Counter[str]()
+    found, settings = _compiled(patient, latest["digest"]), _settings(patient)
+    customers, holds = 0, Counter[str]()
     for record, t in customers_of(patient.records):
         customers += 1
-        facts = RecordFacts(record, t, TenantSettings())
+        facts = RecordFacts(record, t, settings.get(record.tenant, EVERYBODY))
         holds.update(one.id for one in found.principles if one.matches(facts))
     if not customers:
         yield Finding("base rates", "note", "no customers are known yet", "send signals, or replay history")
@@ -242,7 +244,7 @@ def _tenants(patient: Patient) -> Iterator[Finding]:
 
 def _lapse(patient: Patient) -> Iterator[Finding]:
     """A lapse rule of whose signals none comes would call every customer lost."""
-    for tenant, settings in _settings(patient):
+    for tenant, settings in _settings(patient).items():
         if not settings.lapse:
             continue
         rule, about = read_lapse(settings.lapse), f"lapse rule of {tenant}"
@@ -257,10 +259,11 @@ def _lapse(patient: Patient) -> Iterator[Finding]:
 
 def _sources(patient: Patient) -> Iterator[Finding]:
     """Sources that have been silent for longer than usual, up to when the service last took signals."""
-    now, listening = patient.log.last_tick(), patient.log.listening_since()
-    heard = patient.log.sources()
-    for tenant, settings in _settings(patient):
-        quiet = [] if now is None else list(silent(heard, tenant, settings, now, listening or 0))
+    now, heard = patient.log.last_tick(), patient.log.sources()
+    if now is None:  # nothing tells how long it has been
+        return
+    for tenant, settings in _settings(patient).items():
+        quiet = list(silent(heard, tenant, settings, now, patient.log.listening_since() or 0))
         for one in quiet:
             last = "never" if one.heard_ms is None else format_time(one.heard_ms)
             text = f"silent for longer than {format_duration(settings.sources[one.source])}: last heard {last}"
@@ -269,10 +272,10 @@ def _sources(patient: Patient) -> Iterator[Finding]:
             yield Finding(f"sources of {tenant}", "ok", f"{', '.join(settings.sources)}: none is silent")
 
 
-def _settings(patient: Patient) -> Iterable[tuple[str, TenantSettings]]:
+def _settings(patient: Patient) -> dict[str, TenantSettings]:
     """What each tenant sets, by the log's latest word."""
     latest = patient.log.revisions().get("tenants", {})
-    return msgspec.convert(latest.get("tenants", {}), dict[str, TenantSettings]).items()
+    return msgspec.convert(latest.get("tenants", {}), dict[str, TenantSettings])
 
 
 def _models(patient: Patient) -> Iterator[Finding]:
