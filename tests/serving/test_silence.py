@@ -16,7 +16,7 @@ from serving.silence import KEPT_MS
 from storage.log import ABSENT_MS, SignalLog
 from tests.serving.conftest import NOW, Api
 
-CADENCES = {"crm": HOUR, "pos": 15 * MINUTE}
+CADENCES = {"crm": 12 * MINUTE, "pos": 3 * MINUTE}
 UPSELL = {"id": "upsell", "domain": "sales", "kind": "upsell", "channel": "email"}
 CALL = {"id": "call", "domain": "service", "kind": "ticket_reply", "channel": "phone"}
 
@@ -57,29 +57,29 @@ def test_a_source_is_silent_once_nothing_came_of_it_for_longer_than_its_cadence(
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
     assert degraded(api) == []
-    pass_time(api, 14 * MINUTE)
+    pass_time(api, 2 * MINUTE)
     assert degraded(api) == []
     hear(api, event, "crm")
     pass_time(api, 2 * MINUTE)
     assert degraded(api) == ["source_silent"]  # nothing ever came of pos since it was named
     hear(api, event, "pos")
     assert degraded(api) == []
-    pass_time(api, 50 * MINUTE)
+    pass_time(api, 9 * MINUTE)
     hear(api, event, "pos")
     assert degraded(api) == []
-    pass_time(api, 10 * MINUTE)
+    pass_time(api, 2 * MINUTE)
     assert degraded(api) == ["source_silent"]  # crm
 
 
 def test_what_is_not_named_and_a_signal_that_came_before_are_not_heeded(api, event):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
-    pass_time(api, 16 * MINUTE)
+    pass_time(api, 4 * MINUTE)
     hear(api, event, "elsewhere")
     same = event(source="pos")
     api.send(same)
     assert degraded(api) == []
-    pass_time(api, 16 * MINUTE)
+    pass_time(api, 4 * MINUTE)
     assert api.send(same).json()["duplicates"] == 1
     assert degraded(api) == ["source_silent"]
 
@@ -87,7 +87,7 @@ def test_what_is_not_named_and_a_signal_that_came_before_are_not_heeded(api, eve
 def test_a_silent_source_makes_selling_wait_and_leaves_help_alone(api):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
-    pass_time(api, 16 * MINUTE)
+    pass_time(api, 4 * MINUTE)
     assert degraded(api) == ["source_silent"]
     verdicts = {one["candidate"]: one for one in api.decide(UPSELL, CALL).json()["verdicts"]}
     assert (verdicts["upsell"]["verdict"], verdicts["call"]["verdict"]) == ("defer", "allow")
@@ -101,7 +101,7 @@ def test_a_silent_source_makes_selling_wait_and_leaves_help_alone(api):
 def test_a_decision_of_a_silent_time_is_made_again_bit_for_bit(api):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
-    pass_time(api, 16 * MINUTE)
+    pass_time(api, 4 * MINUTE)
     record = api.write(tenants={"default": TenantSettings(sources=CADENCES)})
     answer = api.decide(UPSELL, CALL)
     api.services.decisions.flush()
@@ -124,24 +124,31 @@ def test_a_permit_is_not_revoked_because_a_source_fell_silent(api):
     assert (again.verdict, again.reasons) == ("allow", [])
 
 
-def test_every_process_knows_what_another_heard_and_a_restart_forgets_nothing(api, event):
+def test_every_process_knows_what_another_heard_and_one_that_starts_knows_it_at_once(api, make_api, event):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
-    pass_time(api, 14 * MINUTE)
-    other = SignalLog(api.services.directory)
-    assert [one.heard_ms for one in other.sources()] == [None, None]
+    pass_time(api, 4 * MINUTE)
     hear(api, event, "pos")
-    assert [one.heard_ms for one in other.sources()] == [None, api.clock()]
-    other.close()
+    told_by_stream(api, **CADENCES)
+    other = make_api()
+    for one in (api, other):
+        assert one.decide(UPSELL).json()["state"]["degraded"] == []
+    pass_time(api, 4 * MINUTE)
+    told_by_stream(api, **CADENCES)
+    for one in (api, other, make_api()):
+        assert one.decide(UPSELL).json()["state"]["degraded"] == ["source_silent"]
+    hear(api, event, "pos")
+    api.clock.ms += KEPT_MS
+    assert other.decide(UPSELL).json()["state"]["degraded"] == []
 
 
 def test_what_could_not_come_while_the_service_was_down_is_no_silence(api):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
-    pass_time(api, 5 * MINUTE)
+    pass_time(api, MINUTE)
     api.clock.ms += 3 * HOUR
     assert degraded(api) == []
-    pass_time(api, 14 * MINUTE)
+    pass_time(api, 2 * MINUTE)
     assert degraded(api) == []
     pass_time(api, 2 * MINUTE)
     assert degraded(api) == ["source_silent"]
