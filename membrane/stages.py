@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from membrane.cases import RECURRENCE_WINDOW, missed_eta, recurrences, relapse_products
 from membrane.features import usage_ratio
@@ -60,8 +60,7 @@ ALLOWED_MOVES: Final[dict[int, frozenset[int]]] = {
 """The published graph: crisis is left only for recovering, and recovering is entered only from crisis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """What may differ between tenants: the churn risk from which a customer is at risk, how many recurrences of a
     problem are a crisis, and the time (ms) within which they are counted."""
 
