@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import msgspec
+
 from cli.client import ApiClient
 from cli.exits import DONE, UNHEALTHY
 from cli.output import number, print_json, say
@@ -21,14 +23,16 @@ from cli.services import URL_FILE
 from membrane.errors import MembraneError
 from membrane.facts import RecordFacts
 from membrane.features import fingerprint
+from membrane.lapse import read_lapse
 from membrane.layers import COMMON, loosening, own_kind, own_tenants
 from membrane.principles import PrincipleSet
 from membrane.settings import TenantSettings
-from membrane.times import format_time
+from membrane.times import format_duration, format_time
 from models.registry import Registry
 from models.scorer import load_bundle
 from serving.checking import customers_of
 from serving.freshness import read_state
+from serving.silence import silent
 from storage.claims import ClaimStore
 from storage.clock import wall_ms
 from storage.directory import DataDir
@@ -38,7 +42,10 @@ from storage.record_reader import RecordReader
 from storage.tenants import read_tenant_file
 
 LEAST_FREE_BYTES: Final = 256 * 1024 * 1024
+EVERYBODY: Final = TenantSettings()
 LAG_SIGNALS: Final = 10_000
+LOOKED_THROUGH: Final = 100_000
+"""So many of the latest records of each partition are looked through for the signals of a lapse rule."""
 STALE_SECONDS: Final = 60
 SOUND_SQLITE: Final = (3, 51, 3)
 PYTHONS: Final = ((3, 11), (3, 12))
@@ -189,10 +196,11 @@ def _base_rates(patient: Patient) -> Iterator[Finding]:
     latest = patient.log.revisions().get(COMMON)
     if not patient.base_rates or latest is None:
         return
-    found, customers, holds = _compiled(patient, latest["digest"]), 0, Counter[str]()
+    found, settings = _compiled(patient, latest["digest"]), _settings(patient)
+    customers, holds = 0, Counter[str]()
     for record, t in customers_of(patient.records):
         customers += 1
-        facts = RecordFacts(record, t, TenantSettings())
+        facts = RecordFacts(record, t, settings.get(record.tenant, EVERYBODY))
         holds.update(one.id for one in found.principles if one.matches(facts))
     if not customers:
         yield Finding("base rates", "note", "no customers are known yet", "send signals, or replay history")
@@ -232,6 +240,42 @@ def _tenants(patient: Patient) -> Iterator[Finding]:
         yield Finding("tenants", "note", text, f"membrane up --tenants {patient.tenants}")
     else:
         yield Finding("tenants", "ok", f"{patient.tenants} is in force: {names}")
+
+
+def _lapse(patient: Patient) -> Iterator[Finding]:
+    """A lapse rule of whose signals none comes would call every customer lost."""
+    for tenant, settings in _settings(patient).items():
+        if not settings.lapse:
+            continue
+        rule, about = read_lapse(settings.lapse), f"lapse rule of {tenant}"
+        if any(patient.log.has_type(tenant, type_, LOOKED_THROUGH) for type_ in rule.types):
+            yield Finding(about, "ok", settings.lapse)
+        else:
+            text = f"{settings.lapse}: no such signal among the latest {number(LOOKED_THROUGH)} of any partition"
+            yield Finding(
+                about, "note", text, "by it every customer has lapsed: send these signals, or change the rule"
+            )
+
+
+def _sources(patient: Patient) -> Iterator[Finding]:
+    """Sources that have been silent for longer than usual, up to when the service last took signals."""
+    now, heard = patient.log.last_tick(), patient.log.sources()
+    if now is None:  # nothing tells how long it has been
+        return
+    for tenant, settings in _settings(patient).items():
+        quiet = list(silent(heard, tenant, settings, now, patient.log.listening_since() or 0))
+        for one in quiet:
+            last = "never" if one.heard_ms is None else format_time(one.heard_ms)
+            text = f"silent for longer than {format_duration(settings.sources[one.source])}: last heard {last}"
+            yield Finding(f"source {one.source} of {tenant}", "note", text, "see whether its sender still runs")
+        if settings.sources and not quiet:
+            yield Finding(f"sources of {tenant}", "ok", f"{', '.join(settings.sources)}: none is silent")
+
+
+def _settings(patient: Patient) -> dict[str, TenantSettings]:
+    """What each tenant sets, by the log's latest word."""
+    latest = patient.log.revisions().get("tenants", {})
+    return msgspec.convert(latest.get("tenants", {}), dict[str, TenantSettings])
 
 
 def _models(patient: Patient) -> Iterator[Finding]:
@@ -286,6 +330,8 @@ _CHECKS: Final[tuple[Check, ...]] = (
     _base_rates,
     _own_principles,
     _tenants,
+    _lapse,
+    _sources,
     _models,
     _claims,
     _dead_letters,

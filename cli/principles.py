@@ -132,7 +132,7 @@ def _new_tests(principles: PrincipleSet, findings: Iterable[Finding]) -> dict[in
     for witness in (finding.witness for finding in findings if finding.witness is not None):
         given = given_form(witness.given)
         for name, matches in witness.matches.items():
-            if given not in known[places[name]]:
+            if name in places and given not in known[places[name]]:
                 known[places[name]].append(given)
                 tests[places[name]].append({"given": given, "matches": matches})
     return tests

@@ -17,7 +17,7 @@ import msgspec
 
 from cli.arguments import build_parser
 from membrane.defaults import IRREVERSIBLE, TABLE, default_verdict
-from membrane.dictionary import CASE_ENUMS, CASE_FIELDS, FACTS, Fact
+from membrane.dictionary import CASE_ENUMS, CASE_FIELDS, CASE_WORDS, FACTS, Fact
 from membrane.features import REGISTRY, features, fingerprint
 from membrane.principles import MONEY_KINDS, OWNERS, Effect
 from membrane.record import State
@@ -43,6 +43,7 @@ from serving import limits
 
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent
+DURATION_UNITS: Final = "hours, minutes, seconds, ms"
 METRIC_SOURCES: Final = ("serving/metrics.py", "stream/metrics.py")
 _PART: Final = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 _HELP: Final = re.compile(r"(?P<text>.*?)(?: \(default (?P<default>[^)]*)\))?(?: \[(?P<variable>\w+)\])?")
@@ -206,7 +207,9 @@ def facts() -> str:
 
 
 def _values(fact: Fact) -> str:
-    return codes(fact.values) if fact.values else "" if fact.type in ("bool", "duration") else fact.unit
+    if fact.type == "duration":
+        return DURATION_UNITS
+    return codes(fact.values) if fact.values else codes(("true", "false")) if fact.type == "bool" else fact.unit
 
 
 def _unknown(fact: Fact) -> str:
@@ -217,8 +220,18 @@ def _unknown(fact: Fact) -> str:
 
 def case_fields() -> str:
     """What a condition may ask of each open case."""
-    rows = ((code(name), kind, codes(CASE_ENUMS.get(name, ()))) for name, kind in CASE_FIELDS.items())
-    return table(("field", "type", "values"), rows)
+    rows = (
+        (code(name), kind, _case_values(name, kind), CASE_WORDS[name]["en"], CASE_WORDS[name]["es"])
+        for name, kind in CASE_FIELDS.items()
+    )
+    return table(("field", "type", "unit or values", "means", "significa"), rows)
+
+
+def _case_values(name: str, kind: str) -> str:
+    fixed = {"duration": DURATION_UNITS, "bool": codes(("true", "false"))}
+    return (
+        {"severity": "1 to 4", "recurrences": "reports"}.get(name) or fixed.get(kind) or codes(CASE_ENUMS.get(name, ()))
+    )
 
 
 def money_kinds() -> str:
@@ -230,7 +243,9 @@ def tenant_settings() -> str:
     """The settings of a tenant with the values in force."""
     values = msgspec.structs.asdict(TenantSettings())
     values["billing_categories"] = ", ".join(values["billing_categories"])
-    values["go_live"] = ""
+    often = msgspec.structs.asdict(values["recurrences"])
+    values["recurrences"] = ", ".join(f"{name}: {value}" for name, value in often.items())
+    values |= dict.fromkeys(("go_live", "sources"), "")
     return table(("setting", "unless set"), ((code(name), code(value) or "–") for name, value in values.items()))
 
 

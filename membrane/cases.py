@@ -234,15 +234,15 @@ def problem_key(problem: Problem) -> int:
     return zlib.crc32(f"{problem.category}\x1f{problem.product}".encode())
 
 
-def problem_since(problem: Problem, known: int, cleared: int) -> int:
+def problem_since(problem: Problem, known: int, cleared: int, window: int = RECURRENCE_WINDOW) -> int:
     """When a problem began, now that its latest report is in; `known` is what was said so far (0: nothing), `cleared`
-    when its product was last replaced. It ends after 30 days without a report, or when the product is replaced."""
+    when its product was last replaced. It ends after `window` ms without a report, or when the product is replaced."""
     times = problem.reports[::2]
     if not known:
         return times[0]
     latest = times[-1]
     gap = latest - times[-2] if len(times) > 1 else 0
-    return latest if gap > RECURRENCE_WINDOW or known <= cleared < latest else known
+    return latest if gap > window or known <= cleared < latest else known
 
 
 def reports(problem: Problem) -> list[tuple[int, int]]:
@@ -250,15 +250,16 @@ def reports(problem: Problem) -> list[tuple[int, int]]:
     return list(zip(problem.reports[::2], problem.reports[1::2], strict=True))
 
 
-def recurrences(state: State, case: Case) -> int:
-    """Reports of earlier cases of the same problem in the 30 days before this one opened, since the last replacement.
+def recurrences(state: State, case: Case, window: int = RECURRENCE_WINDOW) -> int:
+    """Reports of earlier cases of the same problem in the `window` ms before this one opened, since the last
+    replacement.
 
     At most 8: the latest reports are kept. "More than three recurrences" is the fifth report.
     """
     problem = find_problem(state, case.category, case.product)
     if problem is None or not case.reported_at or len(problem.reports) <= 2:  # its own report alone
         return 0
-    since = max(case.reported_at - RECURRENCE_WINDOW, state.replaced.get(case.product, 0))
+    since = max(case.reported_at - window, state.replaced.get(case.product, 0))
     if problem.reports[-2] <= since:
         return 0
     own = zlib.crc32(case.case.encode())

@@ -13,6 +13,7 @@ from membrane.arbitration import Contender, score
 from membrane.contest import Contest
 from membrane.deadline import Deadline, OutOfTime
 from membrane.defaults import TABLE, class_default
+from membrane.dictionary import SOURCE_SILENT_FACT, Value
 from membrane.errors import InvalidRequest
 from membrane.facts import About
 from membrane.judging import Finding, Judge, fulfils
@@ -25,7 +26,15 @@ from membrane.settings import TenantSettings
 from membrane.shadow import Shadow, shadows
 from membrane.sight import Asked, Sight, View, earliest
 from membrane.times import format_optional, format_time, parse_time
-from membrane.vocabulary import CHANNEL_INDEX, OBLIGATION_KINDS, Verdict, channel_index, class_of, domain_index
+from membrane.vocabulary import (
+    CHANNEL_INDEX,
+    OBLIGATION_KINDS,
+    SOURCE_SILENT,
+    Verdict,
+    channel_index,
+    class_of,
+    domain_index,
+)
 from membrane.wording import TEXTS
 
 __all__ = ["Decided", "View", "asked_for", "decide", "decide_beside", "default_verdicts"]
@@ -73,7 +82,7 @@ def decide_beside(
     ahead. The server fills in `decision`, `logged`, `state.staleness_seconds` and the models' revisions.
     """
     moment = _moment(request, view, t)
-    base = Sight(view if moment <= view.t else view.at(moment), settings)
+    base = Sight(view if moment <= view.t else view.at(moment), settings, _told_by(degraded))
     asked = [asked_for(place, one, base, principles, moment) for place, one in enumerate(request.candidates)]
     deadline = Deadline(expired)
     judge = Judge(settings, tuple(cause for cause in degraded if cause in TABLE), deadline)
@@ -97,9 +106,15 @@ def decide_beside(
         revisions=d.Revisions(principles.name),
         valid_until=format_optional(valid_until),
         pauses=(pauses(contest, principles) or UNSET) if base.pauses else UNSET,
+        currency=settings.currency or UNSET,
     )
     order = [one.candidate.id for one in sorted(asked, key=lambda one: one.contender.rank)]
     return Decided(answer, shadows(contest, principles, verdicts), order)
+
+
+def _told_by(degraded: Sequence[str]) -> dict[str, Value]:
+    """The facts that the server alone can tell."""
+    return {SOURCE_SILENT_FACT: True} if SOURCE_SILENT in degraded else {}
 
 
 def default_verdicts(request: d.DecisionRequest, cause: str) -> list[tuple[str, Verdict]]:

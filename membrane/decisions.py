@@ -178,7 +178,7 @@ class Revisions(Struct):
 
 class Answer(Struct):
     """The answer to a decision request; `decision` and `logged` are for the server to fill in. `pauses` is there when
-    one touches it."""
+    one touches it, `currency` (of every `value`) when the tenant sets one."""
 
     decision: str
     customer: str
@@ -195,6 +195,7 @@ class Answer(Struct):
     valid_until: str | None
     logged: bool = False
     pauses: list[PausePart] | UnsetType = UNSET
+    currency: str | UnsetType = UNSET
 
 
 _decoder: Final = msgspec.json.Decoder(DecisionRequest)

@@ -33,6 +33,9 @@ class Fact:
     timed: Literal["no", "age", "changes"] = "no"
 
 
+SOURCE_SILENT_FACT: Final = "data.service_source_silent"
+"""What the server alone can tell: it is true of all customers of a tenant at once, and in decisions only."""
+
 FACTS: Final = (
     Fact("lifecycle", "string", "unknown", "el ciclo de vida del cliente", "the customer's lifecycle",
          values=tuple(LIFECYCLES), timed="changes"),
@@ -53,7 +56,7 @@ FACTS: Final = (
     Fact("case.waiting_on_customer", "int", 0, "el número de casos que esperan al cliente",
          "the number of open cases that wait for the customer", unit="cases"),
     Fact("case.worst_severity", "int", 9, "la peor gravedad abierta (1 es la peor, 9 si no hay)",
-         "the worst open severity (1 is worst, 9 if none)"),
+         "the worst open severity (1 is worst, 9 if none)", unit="1 to 4, 9"),
     Fact("case.eta_missed", "int", 0, "el número de casos con el plazo incumplido",
          "the number of open cases whose promised time has passed", unit="cases", timed="changes"),
     Fact("case.open_billing", "int", 0, "el número de casos abiertos de facturación",
@@ -73,14 +76,14 @@ FACTS: Final = (
     Fact("consent.state", "string", "none", "el permiso para este canal y dominio",
          "the consent for this channel and domain", values=("granted", "denied", "none")),
     Fact("contact.complaints_90d", "int", 0, "el número de quejas por nuestros mensajes en 90 días (1 si hubo alguna)",
-         "the number of complaints about our messages in 90 days (1 if any)", timed="changes"),
+         "the number of complaints about our messages in 90 days (1 if any)", unit="0 or 1", timed="changes"),
     Fact("profile.vulnerable", "bool", False, "la persona está en situación vulnerable",
          "the person is in a vulnerable situation"),
     Fact("profile.has_email", "bool", True, "el cliente tiene correo electrónico",
          "the customer can be reached by email"),
     Fact("request.channel", "string", "other", "el canal pedido", "the channel asked for", values=CHANNELS),
     Fact("incident.active", "bool", False, "hay una avería general en curso", "a general outage is going on"),
-    Fact("data.service_source_silent", "bool", False, "las señales de servicio no están llegando",
+    Fact(SOURCE_SILENT_FACT, "bool", False, "las señales de servicio no están llegando",
          "the service signals are not arriving"),
 )  # fmt: skip
 

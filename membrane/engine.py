@@ -22,7 +22,8 @@ from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
 from membrane.settings import TenantSettings
 from membrane.signals import Data, StoredSignal
-from membrane.tracker import ADVISORY, DUE, Score, StageChange, episode_ends, estimate, evaluate, start
+from membrane.stages import ADVISORY, Limits, limits_of
+from membrane.tracker import DUE, Score, StageChange, episode_ends, estimate, evaluate, start
 
 KEPT_OVERDUE: Final = 16
 
@@ -31,13 +32,17 @@ KEPT_OVERDUE: Final = 16
 class Rules:
     """What a customer is judged by: the principles in force (None: none could be loaded), the tenant's settings, the
     churn risk from which a customer is at risk, the time before which history causes no effect, and the tenant's
-    pauses."""
+    pauses; `limits` follow from these."""
 
     principles: PrincipleSet | None
     settings: TenantSettings = field(default_factory=TenantSettings)
     churn_threshold: float = ADVISORY
     go_live: int = 0
     pauses: tuple[Pause, ...] = ()
+    limits: Limits = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limits", limits_of(self.settings, self.churn_threshold))
 
 
 def rules_for(
@@ -102,7 +107,7 @@ def receive(
     happened = _fire(record, clock, rules, fired_until) if is_due else []
     late = signal.time < clock or isinstance(getattr(data, "eta", None), str)
     known = frozenset(_deadlines(record, rules) if record.clock else ()) if late else None
-    folded = fold(record.state, signal, data, clock)
+    folded = fold(record.state, signal, data, clock, rules.settings.currency)
     still = folded is Folded.NOTHING and record.clock > 0 and not is_due and not record.overdue
     record.clock = clock
     return Received(record, signal, data, folded, still, happened, known)
@@ -261,7 +266,7 @@ def _evaluate(record: Record, t: int, at: int, cause: Cause, rules: Rules, happe
         at=at,
         cause=cause,
         waiting=record.overdue,
-        churn_threshold=rules.churn_threshold,
+        limits=rules.limits,
     )
     if change is not None:
         happened.append(Happening("stage", change.at, change, change.at < rules.go_live))

@@ -8,16 +8,24 @@ from typing import Final
 from msgspec import Struct
 
 from membrane import cases as c
-from membrane.dictionary import BY_NAME, FEATURE_PREFIX, CaseFacts, FactSource, Matters, Value
+from membrane.dictionary import (
+    BY_NAME,
+    FEATURE_PREFIX,
+    SOURCE_SILENT_FACT,
+    CaseFacts,
+    FactSource,
+    Matters,
+    Value,
+)
 from membrane.due import relapse_moments
 from membrane.feature_changes import next_feature_change
 from membrane.features import AGES, FEATURE_NAMES, born_at, features
 from membrane.forecast import Forecast
 from membrane.record import Case, Record, State
 from membrane.settings import TenantSettings
-from membrane.stages import lifecycle
+from membrane.stages import MILLION, lifecycle, limits_of
 from membrane.times import DAY
-from membrane.tracker import MILLION, p_crisis
+from membrane.tracker import p_crisis
 from membrane.vocabulary import CASE_STATUSES, CHANNELS, STAGES, Lifecycle
 
 LOW_SCORES_FOR: Final = 30 * DAY
@@ -107,7 +115,7 @@ class RecordFacts:
         """The earliest moment > t at which time alone moves stage or lifecycle in a way that matters."""
         if self.record is None:
             return None
-        return (self.forecast or Forecast(self.record, self.t)).next_move(self.t, matters)
+        return (self.forecast or Forecast(self.record, self.t, limits_of(self.settings))).next_move(self.t, matters)
 
     def cases(self) -> Sequence[CaseFacts]:
         """The open cases, as conditions see them."""
@@ -121,10 +129,15 @@ class RecordFacts:
                 max(self.t - case.opened_at, 0),
                 case.eta is not None,
                 c.missed_eta(case, self.t),
-                c.recurrences(self.state, case),
+                c.recurrences(self.state, case, self.recurrence_window),
             )
             for case in self.open_cases
         ]
+
+    @property
+    def recurrence_window(self) -> int:
+        """The time (ms) within which the tenant counts recurrences."""
+        return self.settings.recurrences.days * DAY
 
     @property
     def open_cases(self) -> list[Case]:
@@ -238,7 +251,7 @@ def _worst(f: RecordFacts) -> Value:
 
 
 def _recurrences(f: RecordFacts) -> Value:
-    return max((c.recurrences(f.state, case) for case in f.open_cases), default=0)
+    return max((c.recurrences(f.state, case, f.recurrence_window) for case in f.open_cases), default=0)
 
 
 def _has_email(f: RecordFacts) -> Value:
@@ -275,7 +288,7 @@ _READ: Final[dict[str, Read]] = {
     "profile.has_email": _has_email,
     "request.channel": lambda f: f.about.channel,
     "incident.active": lambda _: False,
-    "data.service_source_silent": lambda _: False,
+    SOURCE_SILENT_FACT: lambda _: False,
 }
 
 _ANCHORS: Final[dict[str, Callable[[RecordFacts], int]]] = {

@@ -177,8 +177,14 @@ def born_at(state: State) -> int:
     return state.opened_at or state.first_at
 
 
+def mean_order(state: State) -> float:
+    """The mean value of the orders whose value is known in the tenant's currency."""
+    known = state.orders - state.foreign_orders
+    return state.order_value / known / 100 if known else 0.0
+
+
 def _mean_order(r: Reading) -> float:
-    return r.state.order_value / r.state.orders / 100 if r.state.orders else 0.0
+    return mean_order(r.state)
 
 
 DERIVED: Final[tuple[tuple[Feature, Derive], ...]] = (
@@ -283,7 +289,7 @@ def _derived(state: State, t: int, sums: list[int]) -> tuple[float, ...]:
         _days(t, state.order_at),
         float(state.orders),
         sums[_ORDER_VALUE] / 100,
-        state.order_value / state.orders / 100 if state.orders else 0.0,
+        mean_order(state),
         *_answer(t, state.nps, 8.0),
         *_answer(t, state.csat, 4.0),
         *_answer(t, state.ces, 5.0),

@@ -50,14 +50,17 @@ class Folded(Enum):
     NOTHING = "nothing"
 
 
-def fold(state: State, signal: StoredSignal, data: Data | None, clock: int) -> Folded:
-    """Fold one signal into `state`, in place; `clock` is the customer's clock with this signal (>= its time)."""
+def fold(state: State, signal: StoredSignal, data: Data | None, clock: int, currency: str = "") -> Folded:
+    """Fold one signal into `state`, in place; `clock` is the customer's clock with this signal (>= its time),
+    `currency` the only one whose amounts are summed (empty: all of them, as they come)."""
     t = signal.time
     if isinstance(data, s.CaseUpdated) and 0 < state.first_at <= t and restate(state, data, t):
         state.signals += 1
         state.last_at = max(state.last_at, t)
         return Folded.NOTHING
     handler = _HANDLERS.get(signal.type) if data is not None else None
+    if currency and handler is _ordered and _is_foreign(data, currency):
+        handler = _ordered_elsewhere
     sure = handler is not None and is_surely_news(state, signal.type, t, clock)
     before = None if sure else touched(state, signal.type, t, clock)
     state.signals += 1
@@ -184,6 +187,18 @@ def _ordered(state: State, data: s.Money, signal: StoredSignal, t: int, clock: i
     state.order_value += minor
     state.order_at = max(state.order_at, t)
     add(state, t, clock, ((MEASURE["orders"], 1), (MEASURE["order_value"], minor)))
+
+
+def _is_foreign(data: Data | None, currency: str) -> bool:
+    return isinstance(data, s.Money) and data.amount is not None and data.currency not in {None, currency}
+
+
+def _ordered_elsewhere(state: State, data: s.Money, signal: StoredSignal, t: int, clock: int) -> None:
+    """An order in a currency that is not the tenant's: it counts, its amount does not."""
+    state.orders += 1
+    state.foreign_orders += 1
+    state.order_at = max(state.order_at, t)
+    add(state, t, clock, ((MEASURE["orders"], 1),))
 
 
 def _counted(measure: str) -> Handler:

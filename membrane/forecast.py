@@ -16,10 +16,22 @@ from membrane.dictionary import Matters, Position, any_move
 from membrane.due import deadlines, lifecycle_moments, relapse_moments, tone_moments, turning_points, usage_moments
 from membrane.features import usage_ratio
 from membrane.record import Cause, Metric, Record, State, Tracker
-from membrane.stages import CRISIS, RECOVERING, TOLD, TONE_HIGH, TONE_LOW, USAGE_HIGH, USAGE_LOW, lifecycle, week_tone
+from membrane.stages import (
+    CRISIS,
+    RECOVERING,
+    TOLD,
+    TONE_HIGH,
+    TONE_LOW,
+    USAGE_HIGH,
+    USAGE_LOW,
+    USUAL,
+    Limits,
+    lifecycle,
+    week_tone,
+)
 from membrane.tiles import MEASURE
 from membrane.times import DAY
-from membrane.tracker import ADVISORY, evaluate
+from membrane.tracker import evaluate
 from membrane.vocabulary import LIFECYCLES, STAGES
 
 _WEEK: Final = 7
@@ -31,9 +43,9 @@ class Forecast:
     """The moves of stage and lifecycle that time will bring to a record that stands so at t, worked out one by one as
     they are asked for. The record is not changed."""
 
-    def __init__(self, record: Record, t: int, churn_threshold: float = ADVISORY) -> None:
+    def __init__(self, record: Record, t: int, limits: Limits = USUAL) -> None:
         self._record = record
-        self._churn_threshold = churn_threshold
+        self._limits = limits
         standing = str(STAGES[record.tracker.stage]), str(lifecycle(record.state, record.tracker, t))
         self._steps: list[tuple[int, Tracker, Position]] = [(t, record.tracker, standing)]
         self._complete = False
@@ -64,7 +76,7 @@ class Forecast:
         of_stage = {moment for moment in _candidates(state, before, t) if moment > t}
         for moment in sorted(of_stage.union(moment for moment in lifecycle_moments(state) if moment > t)):
             if moment in of_stage:
-                evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, churn_threshold=self._churn_threshold)
+                evaluate(tracker, state, t=moment, at=moment, cause=_CAUSE, limits=self._limits)
             else:
                 tracker.lifecycle = LIFECYCLES.index(lifecycle(state, tracker, moment))
             standing = str(STAGES[tracker.stage]), str(LIFECYCLES[tracker.lifecycle])

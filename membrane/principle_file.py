@@ -13,7 +13,7 @@ from membrane.conditions import Condition, compile_condition
 from membrane.contacts import KEPT_CONTACTS
 from membrane.document import DocumentReader, Positions
 from membrane.errors import Fault, InvalidPrinciples
-from membrane.layers import loosening
+from membrane.layers import layered, loosening
 from membrane.levers import read_lever
 from membrane.life import EVERYBODY, LIFE_FIELDS, read_life
 from membrane.principle_tests import read_tests
@@ -60,11 +60,18 @@ _TIME_OF_DAY: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What was read of a document: the set (what is faulty reads as empty, a faulty condition as `true`), every fault
-    in the order of the file, and where each value stands."""
+    in the order of the file, where each value stands, and what a document that extends is laid over, if that is
+    known."""
 
     principles: PrincipleSet
     faults: list[Fault]
     positions: Positions
+    base: PrincipleSet | None = None
+
+    @property
+    def whole(self) -> PrincipleSet:
+        """The set as it would be in force: laid over what it extends."""
+        return self.principles if self.base is None else layered(self.base, self.principles)
 
 
 def read_principles(
@@ -97,7 +104,8 @@ def read_draft(
     """The same, faulty or not."""
     reader = _FileReader(positions, file, tuple(features))
     found = reader.principle_set(document, digest, base)
-    return Draft(found, sorted(reader.faults, key=lambda fault: (fault.line, fault.column)), positions)
+    faults = sorted(reader.faults, key=lambda fault: (fault.line, fault.column))
+    return Draft(found, faults, positions, base if found.extends else None)
 
 
 class _FileReader(DocumentReader):

@@ -151,6 +151,7 @@ class State(msgspec.Struct, array_like=True):
     credits: int = 0
     signals: int = 0
     overflow: int = 0
+    foreign_orders: int = 0  # of `orders`, those whose amount is in another currency than the tenant's: not summed
 
 
 class Cause(msgspec.Struct, array_like=True):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
-from membrane.cases import missed_eta, recurrences, relapse_products
+from membrane.cases import RECURRENCE_WINDOW, missed_eta, recurrences, relapse_products
 from membrane.features import usage_ratio
 from membrane.record import Case, State, Tracker
+from membrane.settings import TenantSettings
 from membrane.tiles import MEASURE
 from membrane.times import DAY, HOUR
 from membrane.vocabulary import NO_EVIDENCE_CODES, RESOLUTION_CODES, STAGES, Lifecycle, Stage
@@ -28,8 +29,11 @@ LOW_CSAT_FOR: Final = 7 * DAY
 NPS_FOR: Final = 90 * DAY
 NEW_FOR: Final = 30 * DAY
 SILENT_FOR: Final = 30 * DAY
-CRISIS_RECURRENCES: Final = 4  # more than three
+CRISIS_RECURRENCES: Final = 4  # more than three, unless a tenant says otherwise
 STRAINED_RECURRENCES: Final = 2
+MILLION: Final = 1_000_000
+ADVISORY: Final = 2.0
+"""A churn threshold that no probability reaches."""
 USAGE_LOW, USAGE_HIGH = 0.5, 1.15
 TONE_LOW, TONE_HIGH = -0.3, 0.4
 TOLD: Final = 2  # messages of a week whose mean tone says something
@@ -56,6 +60,24 @@ ALLOWED_MOVES: Final[dict[int, frozenset[int]]] = {
 """The published graph: crisis is left only for recovering, and recovering is entered only from crisis."""
 
 
+class Limits(NamedTuple):
+    """What may differ between tenants: the churn risk from which a customer is at risk, how many recurrences of a
+    problem are a crisis, and the time (ms) within which they are counted."""
+
+    churn: float = ADVISORY
+    recurrences: int = CRISIS_RECURRENCES
+    window: int = RECURRENCE_WINDOW
+
+
+USUAL: Final = Limits()
+
+
+def limits_of(settings: TenantSettings, churn: float = ADVISORY) -> Limits:
+    """The limits that a tenant's settings name, with the churn risk from which its customers are at risk."""
+    often = settings.recurrences
+    return Limits(churn, often.more_than + 1, often.days * DAY)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What the rules say: the stage (index in STAGES) and the facts that made it so, with their values."""
@@ -67,13 +89,15 @@ class Finding:
 _STEADY: Final = Finding(STEADY)
 
 
-def rule_stage(state: State, tracker: Tracker, t: int, waiting: Collection[int] = (), churn: float = -1.0) -> Finding:
+def rule_stage(
+    state: State, tracker: Tracker, t: int, waiting: Collection[int] = (), limits: Limits = USUAL
+) -> Finding:
     """The first stage whose rule matches at t.
 
     `waiting` are due times that a late signal set at or before t and that wait for the next tick: what they would
-    make true is not true yet. `churn` is the churn risk when it passes the tenant's threshold, else -1.
+    make true is not true yet.
     """
-    found = _crisis(state, tracker, t)
+    found = _crisis(state, tracker, t, limits)
     if found is not None:
         return found
     recovered = tracker.left_crisis_at + RECOVERING_FOR
@@ -81,25 +105,26 @@ def rule_stage(state: State, tracker: Tracker, t: int, waiting: Collection[int] 
         return Finding(RECOVERING)
     mean, count = week_tone(state, t)
     tone = mean if count >= TOLD else None
-    strained = _strained(state, t, waiting, tone)
+    strained = _strained(state, t, waiting, tone, limits)
     if strained:
         return Finding(STRAINED, tuple(strained))
     usage = usage_ratio(state, t)
-    at_risk = _at_risk(state, t, churn, usage)
+    churn = tracker.churn / MILLION
+    at_risk = _at_risk(state, t, churn if churn >= limits.churn else -1.0, usage)
     if at_risk:
         return Finding(AT_RISK, tuple(at_risk))
     thriving = _thriving(state, t, tone, usage)
     return Finding(THRIVING, tuple(thriving)) if len(thriving) >= 2 else _STEADY
 
 
-def _crisis(state: State, tracker: Tracker, t: int) -> Finding | None:
-    drivers = crisis_drivers(state, tracker, t)
+def _crisis(state: State, tracker: Tracker, t: int, limits: Limits) -> Finding | None:
+    drivers = crisis_drivers(state, tracker, t, limits)
     if drivers or (tracker.stage == CRISIS and not crisis_is_over(state, tracker, t)):
         return Finding(CRISIS, drivers)
     return None
 
 
-def crisis_drivers(state: State, tracker: Tracker, t: int) -> tuple[tuple[str, float], ...]:
+def crisis_drivers(state: State, tracker: Tracker, t: int, limits: Limits = USUAL) -> tuple[tuple[str, float], ...]:
     """What puts (or keeps putting) the customer in crisis at t; an escalation or label counts once, and not when it
     comes too late: after 30 days, or after a later good word."""
     drivers: list[tuple[str, float]] = []
@@ -108,8 +133,8 @@ def crisis_drivers(state: State, tracker: Tracker, t: int) -> tuple[tuple[str, f
         worst = min(case.severity for case in open_cases)
         if worst == 1:
             drivers.append(("open_case_severity", 4.0))
-        reported = max(recurrences(state, case) for case in open_cases)
-        if reported >= CRISIS_RECURRENCES:
+        reported = max(recurrences(state, case, limits.window) for case in open_cases)
+        if reported >= limits.recurrences:
             drivers.append(("recurrences_30d", float(reported)))
         if worst <= 2 and _angry(state, tracker, t):
             drivers.append(("negative_messages_24h", 2.0))
@@ -132,18 +157,18 @@ def _angry(state: State, tracker: Tracker, t: int) -> bool:
     return len(messages) == 2 and messages[0] > max(t - VERY_NEGATIVE_WINDOW, tracker.left_crisis_at)
 
 
-def crisis_cases(state: State, tracker: Tracker, t: int) -> list[Case]:
+def crisis_cases(state: State, tracker: Tracker, t: int, limits: Limits = USUAL) -> list[Case]:
     """The open cases that are the crisis's own: severity 1, a problem come back too often, or what the angry
     messages were about; an escalation or a label alone is about whatever was open then (severity 4 apart)."""
     angry = _angry(state, tracker, t)
     serious = [case for case in state.cases if case.open and case.severity <= 3]
-    own = [case for case in state.cases if case.open and _crisis_own(state, case, angry)]
+    own = [case for case in state.cases if case.open and _crisis_own(state, case, angry, limits)]
     return own or (serious if tracker.stage != CRISIS else [])
 
 
-def _crisis_own(state: State, case: Case, angry: bool) -> bool:
+def _crisis_own(state: State, case: Case, angry: bool, limits: Limits) -> bool:
     severe = 2 if angry else 1
-    return case.severity <= severe or recurrences(state, case) >= CRISIS_RECURRENCES
+    return case.severity <= severe or recurrences(state, case, limits.window) >= limits.recurrences
 
 
 def crisis_is_over(state: State, tracker: Tracker, t: int) -> bool:
@@ -179,7 +204,9 @@ def in_our_court_since(case: Case) -> int:
     return max(case.reported_at or case.opened_at, case.reopenings[-1] if case.reopenings else 0)
 
 
-def _strained(state: State, t: int, waiting: Collection[int], tone: float | None) -> list[tuple[str, float]]:
+def _strained(
+    state: State, t: int, waiting: Collection[int], tone: float | None, limits: Limits
+) -> list[tuple[str, float]]:
     drivers: list[tuple[str, float]] = []
     most = 0
     for case in state.cases:
@@ -191,7 +218,7 @@ def _strained(state: State, t: int, waiting: Collection[int], tone: float | None
             drivers.append(("open_case_age_hours", (t - since) / HOUR))
         if missed_eta(case, t) and (case.eta or 0) + 1 not in waiting:
             drivers.append(("etas_missed_open", 1.0))
-        most = max(most, recurrences(state, case))
+        most = max(most, recurrences(state, case, limits.window))
     if most >= STRAINED_RECURRENCES:
         drivers.append(("recurrences_30d", float(most)))
     if tone is not None and tone <= TONE_LOW:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, get_args
 
+from membrane.cases import KEPT_REPORTS
 from membrane.document import DocumentReader, Positions
 from membrane.errors import InvalidPrinciples
-from membrane.settings import Consent, Language, TenantSettings, zone_of
+from membrane.lapse import read_lapse
+from membrane.settings import Consent, Language, Recurrences, TenantSettings, zone_of
+from membrane.times import DAY, MINUTE, format_duration
 
 MAX_TENANTS: Final = 100
 MAX_CATEGORIES: Final = 32
+MAX_RECURRENCES: Final = KEPT_REPORTS - 2
+"""The greatest number that can be passed: of the reports that are kept one is the case's own."""
+MAX_RECURRENCE_DAYS: Final = 30
+MAX_SOURCES: Final = 32
+MIN_CADENCE_MS, MAX_CADENCE_MS = MINUTE, 30 * DAY
+_CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _FIELDS: Final = TenantSettings.__struct_fields__
 
 
@@ -44,6 +54,10 @@ class _Reader(DocumentReader):
             "billing_categories": self._categories,
             "churn_threshold": self._probability,
             "go_live": self.moment,
+            "currency": self._currency,
+            "recurrences": self._recurrences,
+            "lapse": self._lapse,
+            "sources": self._sources,
         }
         given = {name: read[name](fields[name], f"{path}.{name}") for name in _FIELDS if name in fields}
         return TenantSettings(**given) if len(self.faults) == before else TenantSettings()
@@ -65,3 +79,43 @@ class _Reader(DocumentReader):
             return float(value)
         self.fault(path, "must be a probability above 0, at most 1")
         return 1.0
+
+    def _currency(self, value: Any, path: str) -> str:
+        if isinstance(value, str) and _CURRENCY.fullmatch(value):
+            return value
+        self.fault(path, "must be three capital letters such as COP")
+        return ""
+
+    def _recurrences(self, value: Any, path: str) -> Recurrences:
+        names = Recurrences.__struct_fields__
+        fields = self.mapping(value, path, (), names)
+        highest = dict(zip(names, (MAX_RECURRENCES, MAX_RECURRENCE_DAYS), strict=True))
+        return Recurrences(
+            **{
+                name: self.count(fields[name], f"{path}.{name}", low=1, high=highest[name])
+                for name in names
+                if name in fields
+            }
+        )
+
+    def _lapse(self, value: Any, path: str) -> str:
+        found = self.text(value, path)
+        try:
+            if found:
+                read_lapse(found)
+        except ValueError as error:
+            self.fault(path, str(error))
+        return found
+
+    def _sources(self, value: Any, path: str) -> dict[str, int]:
+        given = self.mapping_of_any(value, path)
+        if len(given) > MAX_SOURCES:
+            self.fault(path, f"must have at most {MAX_SOURCES} sources, came {len(given)}")
+        return {str(name): self._cadence(silence, f"{path}.{name}") for name, silence in given.items()}
+
+    def _cadence(self, value: Any, path: str) -> int:
+        before, found = len(self.faults), self.duration(value, path)
+        if len(self.faults) == before and not MIN_CADENCE_MS <= found <= MAX_CADENCE_MS:
+            low, high = format_duration(MIN_CADENCE_MS), format_duration(MAX_CADENCE_MS)
+            self.fault(path, f"must be from {low} to {high}, came '{value}'")
+        return found

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from membrane.cases import problem_key, problem_since
-from membrane.record import Cause, State, Tracker
+from membrane.record import Case, Cause, State, Tracker
 from membrane.stages import (
     ALLOWED_MOVES,
     AT_RISK,
     CRISIS,
+    MILLION,
     RECOVERING,
     RECOVERING_FOR,
     STEADY,
     STRAINED,
     THRIVING,
+    USUAL,
     Finding,
+    Limits,
     closing,
     crisis_cases,
     lifecycle,
@@ -31,9 +34,6 @@ from membrane.stages import (
 from membrane.times import DAY
 from membrane.vocabulary import LIFECYCLES, STAGES
 
-MILLION: Final = 1_000_000
-ADVISORY: Final = 2.0
-"""A churn threshold that no probability reaches."""
 DWELL: Final = 14 * DAY
 """Mean time (ms) after which the prior has forgotten the last estimate: 1 / lambda of Q = lambda (1 pi^T - I)."""
 STATIONARY: Final = (0.02, 0.03, 0.12, 0.10, 0.18, 0.55)
@@ -117,18 +117,15 @@ def evaluate(
     at: int,
     cause: Cause,
     waiting: Collection[int] = (),
-    churn_threshold: float = ADVISORY,
+    limits: Limits = USUAL,
 ) -> StageChange | None:
-    """Judge the customer at t and move the tracker if the stage changes; `at` is the event time of what caused it.
-
-    `churn_threshold` above 1 leaves the churn risk out (an advisory model).
-    """
+    """Judge the customer at t and move the tracker if the stage changes; `at` is the event time of what caused it."""
     _follow_cases(tracker, state)
     if cause.type.startswith(_ABOUT_CASES):
-        _follow_problems(tracker, state)
-    churn = tracker.churn / MILLION
-    finding = rule_stage(state, tracker, t, waiting, churn if churn >= churn_threshold else -1.0)
-    change = _move(tracker, state, _named(tracker, finding, t), at, cause, t)
+        _follow_problems(tracker, state, limits.window)
+    finding = rule_stage(state, tracker, t, waiting, limits)
+    own = crisis_cases(state, tracker, t, limits) if finding.stage == CRISIS else []
+    change = _move(tracker, _named(tracker, finding, t), at, cause, own)
     tracker.by_rules = tracker.stage == finding.stage and finding.stage not in {STEADY, THRIVING}
     if finding.drivers and tracker.stage == finding.stage and (change is not None or cause.type != DUE):
         tracker.drivers = [(name, round(value * 10_000)) for name, value in finding.drivers[:3]]
@@ -143,10 +140,10 @@ def _follow_cases(tracker: Tracker, state: State) -> None:
                 tracker.crisis_cases[case.case] = closing(case)
 
 
-def _follow_problems(tracker: Tracker, state: State) -> None:
+def _follow_problems(tracker: Tracker, state: State, window: int) -> None:
     tracker.problems = {
         (key := problem_key(problem)): problem_since(
-            problem, tracker.problems.get(key, 0), state.replaced.get(problem.product, 0)
+            problem, tracker.problems.get(key, 0), state.replaced.get(problem.product, 0), window
         )
         for problem in state.problems
     }
@@ -176,14 +173,14 @@ def named_until(tracker: Tracker) -> int:
     return tracker.estimated_at + math.floor(DWELL * math.log((p - rest) / (NAMED_FROM - rest))) + 1
 
 
-def _move(tracker: Tracker, state: State, found: int, at: int, cause: Cause, t: int) -> StageChange | None:
+def _move(tracker: Tracker, found: int, at: int, cause: Cause, own: list[Case]) -> StageChange | None:
+    """Moves the tracker to the stage that was found, as far as it may; `own` are the cases of a crisis."""
     before = tracker.stage
     after = RECOVERING if before == CRISIS and found != CRISIS else found
     since = max(at, tracker.since)
     if after == CRISIS:
-        own = {case.case: 0 for case in crisis_cases(state, tracker, t)}
         known = tracker.crisis_cases if before == CRISIS else {}
-        tracker.crisis_cases = _bounded({**known, **own})
+        tracker.crisis_cases = _bounded({**known, **{case.case: 0 for case in own}})
     if after not in ALLOWED_MOVES[before]:
         return None
     if after in {CRISIS, RECOVERING}:

@@ -102,7 +102,7 @@ class View:
 
     def _ahead(self) -> Forecast | None:
         if self._forecast is None and self.record is not None:
-            self._forecast = Forecast(self.record, self.t, self.rules.churn_threshold)
+            self._forecast = Forecast(self.record, self.t, self.rules.limits)
         return self._forecast
 
     def _recorded(self, key: int) -> tuple[int, bool] | None:

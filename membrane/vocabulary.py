@@ -147,7 +147,8 @@ RESOLUTION_CODES: Final = (
 )  # fmt: skip
 NO_EVIDENCE_CODES: Final = frozenset({"auto_closed", "rejected", "duplicate"})
 CASE_STATUSES: Final = ("open", "waiting_on_customer", "waiting_on_supplier")
+SOURCE_SILENT: Final = "source_silent"
 DEGRADED: Final = (
     "stale", "record_unreadable", "claims_unreadable", "consents_unreadable", "model_missing", "model_invalid",
-    "principles_last_good", "deadline", "log_full", "source_silent",
+    "principles_last_good", "deadline", "log_full", SOURCE_SILENT,
 )  # fmt: skip

@@ -26,6 +26,7 @@ from serving.openapi import describe
 from serving.problems import Problem
 from serving.revoking import Revoker
 from serving.services import Services
+from serving.silence import Silence
 
 Endpoint = Callable[[Scope, Receive, Send, Identity], Awaitable[None]]
 
@@ -46,6 +47,7 @@ class Api:
             services.principles,
             services.pauses,
             services.claims,
+            Silence(services.log, clock=services.config.clock, now_ms=services.config.now_ms),
         )
         self._customer: Endpoint = Customers(services.records, services.log)
         decisions = Decisions(knowledge, services.config, services.metrics, services.decisions, services.claims)

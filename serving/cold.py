@@ -294,6 +294,7 @@ def _operations(services: Services) -> APIRouter:
         services.metrics.flush()
         reads.measure_staleness(services.freshness, services.metrics)
         await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
+        await services.cold(reads.measure_sources, services.log, services.metrics)
         stores = services.records, services.log, services.principles
         await services.cold(reads.measure_held, *stores, services.metrics)
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)

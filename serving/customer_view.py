@@ -107,7 +107,8 @@ class ProfileView(msgspec.Struct):
 
 
 class CustomerView(msgspec.Struct):
-    """All we know of one customer. `version` changes exactly when the record does."""
+    """All we know of one customer. `version` changes exactly when the record does. `foreign_orders`: how many orders
+    came in another currency than the tenant's, and so are in no money feature."""
 
     customer: str
     version: int
@@ -121,6 +122,7 @@ class CustomerView(msgspec.Struct):
     contacts: list[ContactView]
     consents: list[ConsentView]
     profile: ProfileView
+    foreign_orders: int
     obligations: list[ObligationView]
     revisions: dict[str, str]
 
@@ -141,6 +143,7 @@ def customer_view(record: Record, revisions: Mapping[str, str]) -> CustomerView:
         contacts=[_contact(contact) for contact in (*state.contacts, *state.answers)],
         consents=[_consent(key, *consent) for key, consent in sorted(state.consents.items())],
         profile=_profile(state.profile),
+        foreign_orders=state.foreign_orders,
         obligations=[obligation_view(record, obligation) for obligation in record.obligations],
         revisions=dict(revisions),
     )

@@ -23,7 +23,7 @@ from membrane.decisions import Answer, Candidate, CandidateVerdict, DecisionRequ
 from membrane.errors import InvalidRequest, MembraneError, StoreRefused, StoreUnavailable
 from membrane.settings import TenantSettings
 from membrane.view import Progress
-from membrane.vocabulary import class_of
+from membrane.vocabulary import SOURCE_SILENT, class_of
 from serving.answers import send_json
 from serving.auth import Identity
 from serving.claims import LiveClaims
@@ -43,7 +43,7 @@ _ROOM_SECONDS: Final = 0.01
 _log_encoder: Final = msgspec.json.Encoder()
 _candidate: Final = msgspec.json.Decoder(Candidate)
 _EVERYBODY: Final = TenantSettings()
-_HARMLESS: Final = frozenset({"model_missing", "model_invalid", "source_silent", _LOG_FULL})
+_HARMLESS: Final = frozenset({"model_missing", "model_invalid", _LOG_FULL})
 """What may be amiss while permits are judged again."""
 
 
@@ -190,8 +190,8 @@ class Decisions:
 
     def judged_again(self, permit: Permit) -> CandidateVerdict | Again:
         """The verdict that a permit's candidate would get now, its own claim apart. What is only a moment's weakness
-        (old or unreadable data, a store that is being rebuilt) speaks against no permit. For the event loop's
-        thread."""
+        (old or unreadable data, a silent source, a store that is being rebuilt) speaks against no permit. For the event
+        loop's thread."""
         request = DecisionRequest(permit.customer, [_candidate.decode(permit.body)], choose="none")
         try:
             now = self._knowledge.now()
@@ -200,6 +200,7 @@ class Decisions:
             return Again.LATER
         if known.record is not None and any(one.permit == permit.id for one in known.record.state.contacts):
             return Again.MADE
+        known.degraded = [word for word in known.degraded if word != SOURCE_SILENT]
         behind = self._knowledge.applied(permit.tenant, permit.customer) < permit.seen_offset
         if behind or not _HARMLESS.issuperset(known.degraded):
             return Again.LATER

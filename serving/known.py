@@ -14,10 +14,12 @@ from membrane.ports import partition_of
 from membrane.record import Record, decode
 from membrane.settings import TenantSettings
 from membrane.view import LogConsent
+from membrane.vocabulary import SOURCE_SILENT
 from serving.claims import LiveClaims
 from serving.freshness import NOTHING_YET, Freshness, StreamState
 from serving.pauses import Pauses
 from serving.principle_sets import InForce, PrincipleSets
+from serving.silence import Silence
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
@@ -55,9 +57,11 @@ class Knowledge:
         principles: PrincipleSets,
         pauses: Pauses,
         claims: LiveClaims | None,
+        silence: Silence | None = None,
     ) -> None:
-        """Without `claims` there are none."""
+        """Without `claims` there are none; without `silence` no source is ever silent."""
         self._claims = claims
+        self._silence = silence
         self._log = log
         self._pauses = pauses
         self._records = records
@@ -94,6 +98,8 @@ class Knowledge:
             known.degraded.append(CLAIMS_UNREADABLE)
         known.in_force = self._principles.in_force(partition, known.state, tenant)
         known.settings = known.state.tenants.get(tenant, known.settings)
+        if self._silence is not None and self._silence.is_silent(tenant, known.settings):
+            known.degraded.append(SOURCE_SILENT)
         if known.in_force.principles is None:
             known.degraded.append("no_principles")
         elif known.in_force.last_good or COMMON in known.state.unreadable:

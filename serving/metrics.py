@@ -85,6 +85,14 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
 
+        self.source_heard = Gauge(
+            "membrane_source_last_signal_timestamp_seconds",
+            "When the last signal of a source that a tenant names came (wall clock; of several tenants the earliest).",
+            ["source"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+
     def count(self, counter: Counter, *labels: str) -> None:
         """Counts one of a kind that is counted with every decision; `flush` tells the counters. For the event loop."""
         self._tally[counter, labels] += 1

@@ -244,6 +244,17 @@ def measure_held(records: RecordReader, log: LogReader, sets: PrincipleSets, met
             metrics.obligations_held.labels(principle).set(count)
 
 
+def measure_sources(log: LogReader, metrics: Metrics) -> None:
+    """Sets the gauge of when each named source was last heard; it stays as it was while the log cannot tell."""
+    with suppress(MembraneError):
+        heard: dict[str, int] = {}
+        for one in log.sources():
+            if one.heard_ms is not None:
+                heard[one.source] = min(one.heard_ms, heard.get(one.source, one.heard_ms))
+        for source, heard_ms in heard.items():
+            metrics.source_heard.labels(source).set(heard_ms / 1000)
+
+
 def measure_staleness(freshness: Freshness, metrics: Metrics) -> None:
     """Sets the gauges of every partition that the stream has written to: staleness, and whether its principles are the
     last good ones."""

@@ -25,13 +25,17 @@ from membrane.times import HOUR, SECOND
 from storage.dedup import MAX_IDS, SeenIds
 from storage.directory import DataDir
 from storage.keys import contact_key, customer_key, signal_key
+from storage.log_meta import number, set_number
 from storage.log_reader import LogReader
 from storage.schema import PAUSES, for_partition
+from storage.sources import LISTENING, Listener, name_sources
 from storage.sqlite import BUSY_MS, connect, select, transaction, writing
 
 Clock = Literal["wall", "signals"]
 
 TICK_EVERY_MS: Final = 10 * SECOND
+ABSENT_MS: Final = 6 * TICK_EVERY_MS
+"""After so long without a tick nobody can have taken signals: the silence of sources counts from the next one on."""
 MAX_PAUSES: Final = 10_000
 _CHECKPOINT_PAGES: Final = 4_096
 _HINT: Final = "restore log.db from a backup"
@@ -46,11 +50,11 @@ INSERT INTO consents SELECT customer_key, ?, ?, channel, domain, 0, ? FROM conta
 WHERE customer_key = ? AND contact_key = ?{_LATER}
 """
 _CONTACT: Final = "INSERT OR IGNORE INTO contacts VALUES(?, ?, ?, ?)"
+_REVISION: Final = "INSERT INTO revisions VALUES(?, ?) ON CONFLICT DO UPDATE SET body = excluded.body"
 _PAUSE: Final = (
     "INSERT INTO pauses VALUES(NULL, ?, ?, ?, ?)"
     " ON CONFLICT(id) DO UPDATE SET until_ms = excluded.until_ms, body = excluded.body"
 )
-_SET_META: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 _Row = tuple[int, int, int | None, str, str, bytes]  # kind, received_ms, customer key, tenant, customer, body
 
@@ -113,6 +117,7 @@ class SignalLog(LogReader):
         super().__init__(directory)
         self._clock = clock
         self._seen = SeenIds(max_ids)
+        self._listener = Listener()
         self._writing = threading.Lock()
         self._writer: apsw.Connection | None = None
 
@@ -150,10 +155,10 @@ class SignalLog(LogReader):
         with self._transaction() as connection:
             _insert(connection, rows)
             if kind is RecordKind.REVISION:
-                name = msgspec.json.decode(body)["kind"]
-                connection.execute(
-                    "INSERT INTO revisions VALUES(?, ?) ON CONFLICT DO UPDATE SET body = excluded.body", (name, body)
-                )
+                revision = msgspec.json.decode(body)
+                connection.execute(_REVISION, (revision["kind"], body))
+                if "tenants" in revision:
+                    name_sources(connection, revision["tenants"], received_ms)
 
     def pause(self, said: PauseRecord, received_ms: int) -> bool:
         """Records that a pause begins or ends early: for its customer, or for a domain or principle in every partition.
@@ -174,7 +179,7 @@ class SignalLog(LogReader):
             _insert(connection, rows)
             until = pause.until if said.act == "pause" else said.time
             connection.execute(_PAUSE, (pause.id, pause.tenant, until, body))
-            connection.execute(_SET_META, ("pauses", (_meta(connection, "pauses") or 0) + 1))
+            set_number(connection, "pauses", (number(connection, "pauses") or 0) + 1)
         return True
 
     def tick(self, now_ms: int) -> bool:
@@ -183,13 +188,15 @@ class SignalLog(LogReader):
         if last is not None and now_ms < last + TICK_EVERY_MS:
             return False
         with self._transaction() as connection:
-            last = _meta(connection, "last_tick_ms")
+            last = number(connection, "last_tick_ms")
             if last is not None and now_ms < last + TICK_EVERY_MS:
                 return False
             rows = _rows(self.directory.partitions)
             _everywhere(rows, RecordKind.TICK, now_ms, _tick_body(now_ms))
             _insert(connection, rows)
-            connection.execute(_SET_META, ("last_tick_ms", now_ms))
+            set_number(connection, "last_tick_ms", now_ms)
+            if last is None or now_ms > last + ABSENT_MS:
+                set_number(connection, LISTENING, now_ms)
         return True
 
     def poison(self, partition: int, offset: int, now_ms: int) -> None:
@@ -211,20 +218,23 @@ class SignalLog(LogReader):
         admitted = iter(self._seen.admit(connection, keys, received_ms))
         answers = [[next(admitted) for _ in batch.signals] for batch in batches]
         rows, changes = _rows(self.directory.partitions), _Changes()
-        greatest = before = _meta(connection, "max_time_ms")
+        heard: set[tuple[str, str]] = set()
+        greatest = before = number(connection, "max_time_ms")
         for batch, answer in zip(batches, answers, strict=True):
             for signal, accepted in zip(batch.signals, answer, strict=True):
                 if accepted:
                     greatest = self._advance(rows, greatest, signal.time_ms, batch.received_ms)
                     changes.add(self._place(rows, signal, batch.received_ms), signal)
+                    heard.add((signal.tenant, signal.source))
         _insert(connection, rows)
         changes.write(connection)
+        self._listener.hear(connection, heard, received_ms)
         connection.executemany(
             "INSERT INTO dead_letters VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, NULL)",
             [_letter(letter, batch.received_ms) for batch in batches for letter in batch.dead_letters],
         )
-        if greatest != before:
-            connection.execute(_SET_META, ("max_time_ms", greatest))
+        if greatest is not None and greatest != before:
+            set_number(connection, "max_time_ms", greatest)
         return answers, greatest
 
     def _advance(self, rows: list[list[_Row]], greatest: int | None, time_ms: int, received_ms: int) -> int:
@@ -306,11 +316,6 @@ def _checkpoint_fully(connection: apsw.Connection) -> None:
 def _letter(letter: NewDeadLetter, received_ms: int) -> tuple[Any, ...]:
     payload = letter.payload[:MAX_SIGNAL_BYTES]
     return (letter.reason, received_ms, letter.tenant, letter.position, letter.source, letter.id, payload)
-
-
-def _meta(connection: apsw.Connection, name: str) -> int | None:
-    rows = select(connection, "SELECT value FROM meta WHERE name = ?", (name,))
-    return rows[0][0] if rows else None
 
 
 def _tick_body(time_ms: int) -> bytes:

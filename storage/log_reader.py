@@ -15,7 +15,9 @@ from membrane.ports import LogRecord, RecordKind, partition_of
 from storage.dedup import Horizon, horizon
 from storage.directory import DataDir
 from storage.keys import customer_key
+from storage.log_meta import number
 from storage.schema import for_partition
+from storage.sources import LISTENING, Source, sources
 from storage.sqlite import READ_FAILURES, PerThread, connect_readonly, read_error, select
 
 _KINDS: Final = {int(kind): kind for kind in RecordKind}
@@ -36,6 +38,7 @@ _CONCERNS: Final = (
 _FOR_EVERYBODY: Final = (
     "SELECT 1 FROM $log WHERE offset >= ? AND offset < ? AND kind IN (3, 6) AND customer_key IS NULL LIMIT 1"
 )
+_HAS_TYPE: Final = "SELECT 1 FROM $log WHERE offset >= ? AND kind = 1 AND tenant = ? AND instr(body, ?) > 0 LIMIT 1"
 _PAUSES: Final = "SELECT body FROM pauses WHERE until_ms > ? AND (? IS NULL OR tenant = ?) ORDER BY seq"
 _NO_LIMIT: Final = 2**62
 
@@ -93,11 +96,28 @@ class LogReader:
         """The time of the last tick under `--clock wall`."""
         return self._meta("last_tick_ms")
 
+    def listening_since(self) -> int | None:
+        """Since when (wall clock) the service has been taking signals, under `--clock wall`; None: not known."""
+        return self._meta(LISTENING)
+
+    def sources(self) -> list[Source]:
+        """Every source that a tenant names, with when it was last heard."""
+        return self._asking(sources)
+
     def timeline(self, tenant: str, customer: str, before: int | None, limit: int) -> list[LogRecord]:
         """The customer's own records with offsets below `before` (None: all), newest first, at most `limit`."""
         sql = for_partition(_TIMELINE, self._partition(tenant, customer))
         values = (customer_key(tenant, customer), _NO_LIMIT if before is None else before, tenant, customer, limit)
         return _records(self._all(sql, values))
+
+    def has_type(self, tenant: str, type_: str, limit: int) -> bool:
+        """Whether one of the latest `limit` records of any partition is a tenant's signal of a type."""
+        needle = msgspec.json.encode(type_)
+        partitions = range(self.directory.partitions)
+        return any(
+            self._all(for_partition(_HAS_TYPE, partition), (max(self.end(partition) - limit, 0), tenant, needle))
+            for partition in partitions
+        )
 
     def customers_between(self, partition: int, offset: int, end: int) -> set[tuple[str, str]]:
         """The customers (tenant, customer) with records from `offset` to before `end`."""
@@ -166,8 +186,7 @@ class LogReader:
         return partition_of(tenant, customer, self.directory.partitions)
 
     def _meta(self, name: str) -> int | None:
-        rows = self._all("SELECT value FROM meta WHERE name = ?", (name,))
-        return rows[0][0] if rows else None
+        return self._asking(lambda connection: number(connection, name))
 
     def _all(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         return self._asking(lambda connection: select(connection, sql, values))

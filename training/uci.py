@@ -3,7 +3,9 @@
 One row is one event: `id` = row number (from 1), `source` = `uci`, `subject` = the caller (a caller '?' is written
 without a subject, so that the API refuses it), `case` = the incident's number. The first row of a number opens the
 case; a rise of `reopen_count` reopens it; the first Resolved or Closed row since then resolves it; every other row
-updates it. `resolved_at`, `closed_at`, `closed_code` and `resolved_by` are known only at the end: never read.
+updates it. The source tells minutes: the rows of one number within one get the seconds 0, 1, 2… in the order of the
+file, for of two that say something else at one moment not the later would count but the one that sorts last.
+`resolved_at`, `closed_at`, `closed_code` and `resolved_by` are known only at the end: never read.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ _COLUMNS: Final = (
 _END_STATES: Final = frozenset({"Resolved", "Closed"})
 _WAITING: Final = "Awaiting User Info"
 _NO_CALLER: Final = "?"
+_LAST_SECOND: Final = 59
 
 
 class _Row(NamedTuple):
@@ -39,7 +42,7 @@ class _Row(NamedTuple):
 
 
 def write_uci(source_dir: Path, out: Path, progress: Progress = silent) -> Counter[str]:
-    """Write the data set in `source_dir` as NDJSON to `out`, in time order (rows of one minute by row number).
+    """Write the data set in `source_dir` as NDJSON to `out`, in time order (rows of one second by row number).
 
     Returns the number of lines by type, and of those without a subject as `no_subject`. Progress in lines. Raises
     UsageError if the folder lacks the file or the file its columns."""
@@ -49,7 +52,7 @@ def write_uci(source_dir: Path, out: Path, progress: Progress = silent) -> Count
 def uci_events(source_dir: Path) -> list[Event]:
     """The same, as events in time order."""
     rows = sorted(_rows(source_dir / FILE_NAME), key=lambda row: (row.updated_at, row.row))
-    return list(_events(rows))
+    return sorted(_events(rows), key=lambda event: str(event["time"]))
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -61,6 +64,7 @@ def _rows(path: Path) -> Iterator[_Row]:
 def _events(rows: Iterable[_Row]) -> Iterator[Event]:
     reopened: dict[str, int] = {}
     resolved: set[str] = set()
+    seen: Counter[tuple[str, str]] = Counter()
     for row in rows:
         before = reopened.get(row.number)
         reopened[row.number] = row.reopen_count
@@ -74,16 +78,18 @@ def _events(rows: Iterable[_Row]) -> Iterator[Event]:
             resolved.add(row.number)
         else:
             name = "updated"
-        yield _event(row, name)
+        minute = row.number, row.updated_at
+        yield _event(row, name, min(seen[minute], _LAST_SECOND))
+        seen[minute] += 1
 
 
-def _event(row: _Row, name: str) -> Event:
+def _event(row: _Row, name: str, second: int) -> Event:
     event: Event = {
         "specversion": "1.0",
         "id": str(row.row),
         "source": "uci",
         "type": f"cx.case.{name}.v1",
-        "time": f"{row.updated_at}:00Z",
+        "time": f"{row.updated_at}:{second:02d}Z",
         "datacontenttype": "application/json",
         "data": _data(row, name),
     }

@@ -38,8 +38,9 @@ class Report:
 
 
 def lint(draft: Draft, customers: Iterable[tuple[Record, int]] = (), settings: TenantSettings = _PLAIN) -> Report:
-    """The findings of a draft; of one with faults those faults that are of a kind of the check. `customers`, records
-    with the moment at which each is looked at, say what the draft would cost the departments."""
+    """The findings of a draft, laid over what it extends: about its own principles, and about the set as a whole; of
+    one with faults those faults that are of a kind of the check. `customers`, records with the moment at which each is
+    looked at, say what the draft would cost the departments."""
     search, places = Search(), Places(draft)
     if draft.faults:
         found = list(_faults(places, search))
@@ -50,7 +51,7 @@ def lint(draft: Draft, customers: Iterable[tuple[Record, int]] = (), settings: T
 
 
 def _all(places: Places, search: Search) -> Iterator[Finding]:
-    for one in places.draft.principles.principles:
+    for one in filter(places.owns, places.principles.principles):
         yield from lint_alone(one, places, search)
         yield from _numbers(one, places, search)
     yield from lint_contradictions(places, search)

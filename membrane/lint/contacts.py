@@ -45,7 +45,7 @@ def lint_contacts(
 ) -> Iterator[Finding]:
     """Departments of whose contacts the principles would refuse too many. Each customer is a record with the moment at
     which it is looked at: contacts are judged by what is known of the customer then, caps and quiet hours apart."""
-    for domain, department in sorted(_departments(places.draft.principles, customers, settings).items()):
+    for domain, department in sorted(_departments(places.principles, customers, settings).items()):
         if department.made >= LEAST_CONTACTS and department.refused >= MOST_REFUSED * department.made:
             yield _over_blocked(domain, department, places)
 
@@ -104,7 +104,7 @@ def _over_blocked(domain: str, department: _Department, places: Places) -> Findi
     return places.finding(
         FindingKind.OVER_BLOCK,
         most,
-        places.path(principle),
+        places.first_path([principle]),
         shows(given, principle, candidate=slot),
         domain=domain,
         made=department.made,

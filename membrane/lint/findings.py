@@ -63,11 +63,14 @@ class Finding:
         }
 
 
-@dataclass(frozen=True, slots=True)
 class Places:
-    """Where the principles of a draft stand in its file."""
+    """A draft under check: the set as it would be in force (`principles`), and where its parts stand in the file; what
+    the file only extends stands where it says so."""
 
-    draft: Draft
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.principles = draft.whole
+        self._ids = {one.id: place for place, one in enumerate(draft.principles.principles)}
 
     def finding(
         self,
@@ -87,10 +90,24 @@ class Places:
         graded = severity or ("warning" if kind in _WARNINGS else "error")
         return Finding(kind, graded, ids, line, column, text, witness)
 
+    def owns(self, *principles: Principle) -> bool:
+        """Whether one of the principles stands in the file."""
+        return any(one.id in self._ids for one in principles)
+
     def path(self, principle: Principle, field: str = "") -> str:
-        """The path of a principle, or of a field of it."""
-        at = next(place for place, one in enumerate(self.draft.principles.principles) if one is principle)
+        """The path of a principle that stands in the file, or of a field of it."""
+        known = self.draft.principles.principles
+        same = (place for place, one in enumerate(known) if one is principle)
+        at = next(same, self._ids[principle.id])  # what is laid over a locked one is a copy of it
         return f"principles[{at}].{field}" if field else f"principles[{at}]"
+
+    def first_path(self, principles: Iterable[Principle], otherwise: str = "principles") -> str:
+        """The path of the first of the principles that stands in the file; of none where the file extends, or
+        `otherwise`."""
+        one = next(filter(self.owns, principles), None)
+        if one is not None:
+            return self.path(one)
+        return otherwise if self.draft.base is None else "extends"
 
 
 def shows(given: Given, *principles: Principle, candidate: Slot | None = None) -> Witness:

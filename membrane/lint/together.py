@@ -33,9 +33,10 @@ def slots_of(scope: Scope) -> int:
 
 def lint_shadowed(places: Places, search: Search) -> Iterator[Finding]:
     """Principles that change nothing, for another matches wherever they do and says at least as much."""
-    principles = places.draft.principles.principles
+    principles = places.principles.principles
     for at, one in enumerate(principles):
-        others = [(n, other) for n, other in enumerate(principles) if n != at and _says_no_less(other, one)]
+        beside = [(n, other) for n, other in enumerate(principles) if n != at and places.owns(one, other)]
+        others = [(n, other) for n, other in beside if _says_no_less(other, one)]
         if others and matching(one, search) is not None:
             over = (other for n, other in others if _covers(other, one, search, later=n > at))
             yield from (_shadow(one, other, places, search) for other in islice(over, 1))
@@ -53,7 +54,7 @@ def _shadow(one: Principle, other: Principle, places: Places, search: Search) ->
     return places.finding(
         FindingKind.SHADOWED,
         [one.id, other.id],
-        places.path(one),
+        places.first_path([one, other]),
         None if both is None else shows(both, one, other),
         first=one.id,
         second=other.id,
@@ -85,21 +86,24 @@ def _follows(then: Principle, when: Principle, search: Search) -> bool:
 
 def lint_contradictions(places: Places, search: Search) -> Iterator[Finding]:
     """What is owed and blocked for the same reasons, and manners that exclude each other."""
-    principles = places.draft.principles
+    principles = places.principles
     for one in principles.requires:
         yield from _owed_and_blocked(one, places, search)
     modifying = [one for one in principles.principles if one.effect is Effect.MODIFY]
     for at, one in enumerate(modifying):
         for other in modifying[at + 1 :]:
-            yield from _two_manners(one, other, places, search)
+            if places.owns(one, other):
+                yield from _two_manners(one, other, places, search)
 
 
 def _owed_and_blocked(one: Principle, places: Places, search: Search) -> Iterator[Finding]:
     """By nothing but the facts that make it owed, every way to do it is forbidden or deferred. What blocks by other
     facts is an exception, and no contradiction."""
     slots = _ways_to_meet(one)
-    etiquettes = [(slot, places.draft.principles.etiquette(slot).blocking) for slot in slots]
+    etiquettes = [(slot, places.principles.etiquette(slot).blocking) for slot in slots]
     if not etiquettes or any(not blocking for _, blocking in etiquettes):
+        return
+    if not places.owns(one, *(rule for _, blocking in etiquettes for rule in blocking)):
         return
 
     def blocked(customer: Given) -> bool:
@@ -116,7 +120,7 @@ def _owed_and_blocked(one: Principle, places: Places, search: Search) -> Iterato
     yield places.finding(
         FindingKind.CONTRADICTION,
         [one.id, *(rule.id for rule in rules)],
-        places.path(one),
+        places.first_path([one, *rules]),
         shows(given, one, *rules, candidate=slot),
         en=f"what the first makes owed ({slot.domain}/{slot.kind}), the other keeps from being done",
         es=f"lo que el primero debe ({slot.domain}/{slot.kind}), el otro impide hacerlo",
@@ -153,7 +157,7 @@ def _two_manners(one: Principle, other: Principle, places: Places, search: Searc
     yield places.finding(
         FindingKind.CONTRADICTION,
         [one.id, other.id],
-        places.path(other),
+        places.first_path([other, one]),
         shows(both, one, other, candidate=slot),
         en=f"they set {', '.join(keys)} to different values",
         es=f"dan valores distintos a {', '.join(keys)}",

@@ -29,7 +29,7 @@ def lint_gaps(places: Places, search: Search) -> Iterator[Finding]:
     """Stages of trouble in which nothing is said of a class of interactions."""
     for cls in InteractionClass:
         slots = slots_of(Scope(classes=frozenset({cls})))
-        found = places.draft.principles
+        found = places.principles
         if any(slots & slots_of(guarantee.scope) for guarantee in found.guarantees):
             continue
         speaking = [one for one in found.principles if one.effect is not Effect.REQUIRE and slots & slots_of(one.scope)]
@@ -53,7 +53,7 @@ def _gap(cls: InteractionClass, stages: list[Stage], speaking: list[Principle], 
     return places.finding(
         FindingKind.GAP,
         [one.id for one in speaking],
-        places.path(speaking[0]) if speaking else "principles",
+        places.first_path(speaking),
         shows(customer, *speaking, candidate=next(slot for slot in all_slots() if slot.cls is cls)),
         cls=cls,
         stages_en=any_of([word("stage.name", stage, "en") for stage in stages], "en"),
@@ -75,7 +75,7 @@ def lint_starvation(places: Places, search: Search) -> Iterator[Finding]:
 def _may_contact(slot: Slot, places: Places, search: Search) -> bool:
     """Whether there is a customer for whom no principle blocks the slot: the calm one, or one who differs in the facts
     by which the principles block."""
-    etiquette = places.draft.principles.etiquette(slot)
+    etiquette = places.principles.etiquette(slot)
     if any(cap.at_most == 0 for cap in etiquette.caps):
         return False
     customer = _calm(slot)
@@ -110,10 +110,10 @@ def _calm(slot: Slot) -> Given:
 
 def _starved(domain: str, slot: Slot, places: Places) -> Finding:
     customer = _calm(slot)
-    etiquette = places.draft.principles.etiquette(slot)
+    etiquette = places.principles.etiquette(slot)
     blocking = [one for one in etiquette.blocking if one.matches(customer)]
     caps = [cap.id for cap in etiquette.caps if cap.at_most == 0]
-    path = places.path(blocking[0]) if blocking else "caps"
+    path = places.first_path(blocking, "caps")
     return places.finding(
         FindingKind.STARVATION,
         [*(one.id for one in blocking), *caps],

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
+import msgspec
 import pytest
 
 from cli.doctor import examine
 from cli.main import main
 from cli.prepare import Wishes, prepare
-from membrane.ports import Commit, partition_of
+from membrane.ports import Commit, NewSignal, partition_of
 from membrane.record import encode
+from membrane.signals import StoredSignal, encode_stored
+from membrane.times import HOUR, MINUTE
 from serving.principle_sets import DEFAULT_PACK
 from storage.claims import ClaimStore
 from storage.directory import DataDir
+from storage.log import SignalLog
 from storage.records import RecordStore
 from tests.serving.conftest import make_record
 
@@ -89,6 +94,30 @@ def test_a_tenants_file_is_checked_and_told_whether_it_is_in_force(directory, tm
     file.write_text("tenants: {acme: {langauge: es}}")
     assert main(command) == 4
     assert "did you mean 'language'?" in capsys.readouterr().out
+
+
+def test_a_lapse_rule_of_whose_signals_none_came_and_a_silent_source_are_told(directory, tmp_path):
+    file = tmp_path / "tenants.yaml"
+    file.write_text("tenants: {acme: {lapse: no order.placed or usage.measured for 30d, sources: {crm: 1h, pos: 2h}}}")
+    prepare(directory.path, Wishes(tenants=file), 2_000)
+
+    def told() -> dict[str, tuple[str, str]]:
+        return {one.about: (one.state, one.text) for one in examine(directory.path)}
+
+    state, text = told()["lapse rule of acme"]
+    assert (state, "no such signal among the latest 100,000" in text) == ("note", True)
+    assert "sources of acme" not in told()  # without a tick nothing tells how long it has been
+    with closing(SignalLog(directory)) as log:
+        log.tick(3_000)
+        assert told()["sources of acme"] == ("ok", "crm, pos: none is silent")
+        stored = StoredSignal("acme", "c-1", "pos", "1", "cx.usage.measured.v1", 5_000, msgspec.Raw(b"{}"))
+        for t in range(0, 2 * HOUR, MINUTE):
+            log.tick(3_000 + t)
+        log.append([NewSignal("acme", "c-1", "pos", "1", 5_000, encode_stored(stored))], 3_000 + HOUR)
+    assert told()["lapse rule of acme"] == ("ok", "no order.placed or usage.measured for 30d")
+    state, text = told()["source crm of acme"]
+    assert (state, text) == ("note", "silent for longer than 1h: last heard never")
+    assert "source pos of acme" not in told()
 
 
 def test_principles_to_be_reviewed_and_own_ones_that_are_not_heeded_are_told(directory, tmp_path):

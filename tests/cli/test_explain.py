@@ -133,7 +133,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     quarter, other principles half way, a tenant's own over them later."""
     data = tmp_path_factory.mktemp("explain") / "data"
     tenants = data.with_name("tenants.yaml")
-    tenants.write_text("tenants:\n  default: {timezone: America/Bogota, language: es, churn_threshold: 0.1}\n")
+    tenants.write_text(
+        "tenants:\n  default: {timezone: America/Bogota, language: es, churn_threshold: 0.1,\n"
+        "    currency: COP, recurrences: {more_than: 2, days: 20}, sources: {crm: 1m}}\n"
+    )
     command = [sys.executable, "-m", "cli.main", "up", "--data", str(data), "--port", "0", "--clock", "signals"]
     command += ["--tenants", str(tenants)]
     process = subprocess.Popen(command, env=clean_environment(), stdout=subprocess.DEVNULL)

@@ -211,6 +211,19 @@ def test_a_tenants_file_is_checked_against_what_it_extends(file, tmp_path, capsy
     assert "own.yaml:6:5: principles[0]: loosens 'quiet', which is locked in ours 2026-11-23.1: its effect" in told
 
 
+def test_a_tenants_file_is_looked_at_together_with_the_base_that_is_named(file, tmp_path, capsys):
+    base, own = tmp_path / "base.yaml", tmp_path / "own.yaml"
+    base.write_text(Path(file(when="case.open < 0")).read_text())
+    again = Path(file()).read_text().replace("pack: ours", "pack: theirs\nextends: default").replace("quiet", "calm")
+    own.write_text(again)
+    assert main(["principles", "check", str(own)]) == 0
+    assert "own.yaml:6:5: warning: shadowed: Wherever calm matches" in capsys.readouterr().out
+    assert main(["principles", "check", str(own), "--base", str(base), "--save"]) == 0
+    told = capsys.readouterr().out
+    assert "own.yaml:6:5: warning: gap" in told
+    assert "shadowed" not in told
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path, capsys):
     assert main(["principles", "check", str(tmp_path / "nowhere.yaml")]) == 1
     assert "nowhere.yaml: a principle file was required" in capsys.readouterr().err

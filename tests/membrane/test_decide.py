@@ -259,6 +259,21 @@ def test_what_is_amiss_is_told_in_the_contracts_words():
     assert found.state.degraded == ["stale", "source_silent"]
 
 
+def test_a_silent_source_is_a_fact_for_every_candidate_and_at_every_moment():
+    later = candidate(id="later", send_at=format_time(NOON + 30 * DAY))
+    found = answer(request(candidate(), later, choose="none"), view(), degraded=["source_silent"])
+    assert [one.verdict for one in found.verdicts] == ["defer", "defer"]
+    assert all("blind-means-careful" in [reason.id for reason in one.reasons] for one in found.verdicts)
+    assert all(one.until is None for one in found.verdicts)
+    assert answer(request(candidate()), view()).verdicts[0].verdict == "allow"
+
+
+def test_the_currency_of_values_is_named_where_the_tenant_sets_one():
+    shown = encode_answer(answer(request(candidate()), view(), settings=TenantSettings(currency="COP")))
+    assert json.loads(shown)["currency"] == "COP"
+    assert b"currency" not in encode_answer(answer(request(candidate()), view()))
+
+
 def test_past_the_deadline_the_rest_gets_its_class_default():
     calls = iter([False, True])
     asked = request(candidate(id="a"), candidate(id="b"), candidate("service", "agent_call"), candidate("astrology"))

@@ -23,11 +23,11 @@ from tests.membrane import naive
 from tests.strategies import START, signal, signals
 
 
-def folded(stream: list[StoredSignal]) -> tuple[State, int]:
+def folded(stream: list[StoredSignal], currency: str = "") -> tuple[State, int]:
     state, clock = State(), 0
     for item in stream:
         clock = max(clock, item.time)
-        fold(state, item, typed(item), clock)
+        fold(state, item, typed(item), clock, currency)
     return state, clock
 
 
@@ -88,6 +88,36 @@ def test_a_signal_older_than_the_windows_changes_lifetime_facts_only() -> None:
     changed = {name for name, a, b in zip(FEATURE_NAMES, row, before, strict=True) if a != b}
     assert changed == {"orders_total", "order_value_mean", "tenure"}
     assert state.first_at == old.time
+
+
+orders = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={"amount": st.integers(0, 500), "currency": st.sampled_from(("COP", "EUR", "USD"))}
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(orders, st.randoms(use_true_random=False))
+def test_amounts_in_another_currency_are_counted_and_not_summed(given: list[dict[str, object]], rng: random.Random):
+    stream = [signal(number, "order.placed", START + number * DAY, data) for number, data in enumerate(given)]
+    rng.shuffle(stream)
+    state, clock = folded(stream, "COP")
+    row = dict(zip(FEATURE_NAMES, features(state, clock), strict=True))
+    foreign = [one for one in given if one.get("currency", "COP") != "COP" and "amount" in one]
+    own = [one for one in given if one not in foreign]
+    total = sum(int(str(one.get("amount", 0))) for one in own)
+    assert (row["orders_total"], row["orders_30d"], state.foreign_orders) == (len(given), len(given), len(foreign))
+    assert row["order_value_30d"] == total
+    assert row["order_value_mean"] == pytest.approx(total / len(own) if own else 0)
+
+
+@given(orders)
+def test_without_a_currency_amounts_are_summed_as_they_come(given: list[dict[str, object]]) -> None:
+    state, _ = folded([signal(number, "order.placed", START, data) for number, data in enumerate(given)])
+    assert state.order_value == 100 * sum(int(str(one.get("amount", 0))) for one in given)
+    assert state.foreign_orders == 0
 
 
 def test_the_fifth_report_of_a_problem_has_four_recurrences() -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from membrane.engine import Rules
+from membrane.facts import RecordFacts
 from membrane.record import Tracker
+from membrane.settings import Recurrences, TenantSettings
 from membrane.stages import STEADY, dormant_from, rule_stage
+from membrane.tenants import MAX_RECURRENCES
 from membrane.times import DAY, HOUR, format_time
 from membrane.vocabulary import STAGES
 from tests.membrane.customer import Customer
@@ -160,6 +164,31 @@ def test_a_label_of_another_stage_is_no_crisis(value: str) -> None:
     customer.tell("label.given", START, target="stage", value=value, by="ana")
     customer.tell("label.given", START, target="churn", value="crisis", by="ana")
     assert customer.stage == "steady"
+
+
+@pytest.mark.parametrize("more_than", range(1, MAX_RECURRENCES + 1))
+def test_a_tenant_says_how_many_recurrences_are_a_crisis(more_than: int) -> None:
+    rules = Rules(None, TenantSettings(recurrences=Recurrences(more_than=more_than)))
+    stages = []
+    for reports in (more_than + 1, more_than + 2):
+        customer = Customer(rules)
+        for number in range(reports):
+            data = {"case": f"C{number}", "category": "net", "product": "T1", "severity": 4}
+            customer.tell("case.opened", START + number * HOUR, **data)
+        stages.append(customer.stage)
+    assert stages == ["strained" if more_than > 1 else "steady", "crisis"]
+
+
+@pytest.mark.parametrize(("days", "gap", "counted"), [(7, 7 * DAY - 1, 1), (7, 7 * DAY, 0), (30, 8 * DAY, 1)])
+def test_a_tenant_says_how_long_a_report_counts_and_how_long_a_problem_lasts(days: int, gap: int, counted: int) -> None:
+    customer = Customer(Rules(None, TenantSettings(recurrences=Recurrences(days=days))))
+    for number, t in enumerate((START, START + gap, START + gap + days * DAY + 1)):
+        customer.tell("case.opened", t, case=f"C{number}", category="net", product="T1", severity=4)
+        facts = RecordFacts(customer.record, t, customer.rules.settings)
+        seen = [case.recurrences for case in facts.cases()]
+        assert seen[-1] == (counted if number == 1 else 0)
+        [began] = customer.tracker.problems.values()
+        assert began == (t if number != 1 else START)
 
 
 def test_crisis_says_what_made_it_so_and_keeps_saying_it() -> None:

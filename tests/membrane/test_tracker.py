@@ -15,11 +15,20 @@ from membrane.engine import Rules
 from membrane.record import Cause, State, Tracker
 from membrane.settings import TenantSettings
 from membrane.signals import StoredSignal
-from membrane.stages import ALLOWED_MOVES, AT_RISK, CRISIS, RECOVERING, STEADY, STRAINED, THRIVING
+from membrane.stages import (
+    ALLOWED_MOVES,
+    AT_RISK,
+    CRISIS,
+    MILLION,
+    RECOVERING,
+    STEADY,
+    STRAINED,
+    THRIVING,
+    Limits,
+)
 from membrane.times import DAY, HOUR
 from membrane.tracker import (
     DWELL,
-    MILLION,
     RULE_ODDS,
     STATIONARY,
     Score,
@@ -263,7 +272,7 @@ def test_a_churn_risk_at_the_threshold_is_a_risk_only_where_it_is_more_than_advi
     state, cause = State(first_at=START), Cause()
     for threshold, expected in ((0.5, stage), (2.0, "steady")):
         tracker = settled(Score(STATIONARY, churn))
-        evaluate(tracker, state, t=START, at=START, cause=cause, churn_threshold=threshold)
+        evaluate(tracker, state, t=START, at=START, cause=cause, limits=Limits(churn=threshold))
         assert STAGES[tracker.stage] == expected
 
 

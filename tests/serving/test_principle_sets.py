@@ -239,6 +239,18 @@ def test_a_tenants_file_that_loosens_what_is_locked_is_refused(two_tenants):
     assert api.post("/v1/principles/check", content=loose.encode()).json()["valid"] is False
 
 
+def test_a_tenants_file_is_checked_together_with_the_set_in_force_for_everybody(two_tenants):
+    api = two_tenants("acme")
+    crisis = layer(name="calm", when='stage.name == "crisis"', effect="forbid")
+    [found] = api.post("/v1/principles/check", content=crisis.encode()).json()["findings"]
+    assert (found["kind"], found["principles"]) == ("shadowed", ["calm", "no-selling-in-crisis"])
+    assert crisis.splitlines()[found["line"] - 1].strip() == "- id: calm"
+    without = pack("2030-01-01.1").replace('when: stage.name == "crisis"\n', "when: case.open < 0\n")
+    put(api, without)
+    kinds = {one["kind"] for one in api.post("/v1/principles/check", content=crisis.encode()).json()["findings"]}
+    assert "shadowed" not in kinds
+
+
 def test_a_tenants_file_has_revisions_of_its_own(two_tenants):
     api = two_tenants("acme")
     assert put(api, layer("2020-01-01.2")).status_code == 200

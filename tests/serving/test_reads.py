@@ -47,7 +47,7 @@ def test_a_customer_is_shown_as_the_contract_says(api, known):
     at = format_time(t)
     assert list(body) == [
         "customer", "version", "clock", "lifecycle", "stage", "episode", "risks", "features", "cases", "contacts",
-        "consents", "profile", "obligations", "revisions",
+        "consents", "profile", "foreign_orders", "obligations", "revisions",
     ]  # fmt: skip
     assert (body["customer"], body["version"], body["clock"], body["lifecycle"]) == ("c-1", 7, at, "active")
     assert body["stage"] == {

@@ -15,6 +15,7 @@ from membrane.principles import PrincipleSet
 from membrane.record import MET, OPEN, WAIVED, decode
 from membrane.settings import TenantSettings
 from membrane.times import HOUR
+from membrane.vocabulary import STAGES
 from stream.block import Block, decode_block
 from stream.infer import DrivenScorer
 from stream.meta import read_meta
@@ -296,6 +297,37 @@ def test_what_tenants_set_is_judged_by_from_its_place_in_the_log_on() -> None:
     bench.go()
     assert bench.steps.rules_of("acme").settings == bench.steps.rules.settings
     assert bench.steps.rules_of("acme").principles.extends == "default"
+
+
+def test_what_tenants_set_of_money_and_recurrences_acts_from_its_place_however_the_log_is_cut() -> None:
+    log = MemoryLog()
+    log.revision("principles", "a" * 64)
+    for number, (currency, t) in enumerate([("EUR", 0), ("COP", 1)]):
+        data = {"amount": 10, "currency": currency}
+        log.signal(msgspec.structs.replace(signal(number, "order.placed", START + t, data), tenant="acme"))
+    log.add(RecordKind.REVISION, settings_of(acme={"currency": "COP", "recurrences": {"more_than": 1, "days": 5}}))
+    for number, (currency, t) in enumerate([("EUR", 2), ("COP", 3)], 2):
+        data = {"amount": 10, "currency": currency}
+        log.signal(msgspec.structs.replace(signal(number, "order.placed", START + t, data), tenant="acme"))
+    for number, days in enumerate((0, 4, 7, 8), 4):
+        data = {"case": f"c{number}", "category": "net", "severity": 4}
+        told = signal(number, "case.opened", START + days * 24 * HOUR, data)
+        log.signal(msgspec.structs.replace(told, tenant="acme"))
+        log.signal(msgspec.structs.replace(told, tenant="other"))
+    log.tick(START + 10 * 24 * HOUR)
+    written = []
+    for size in (1, 2, 7, 100):
+        store = MemoryStore()
+        steps = PartitionSteps(0, store, OneLibrary(), TenantSettings())
+        while (first := steps.next_offset) < len(log.records):
+            steps.write(
+                steps.apply(decode_block(Block(0, first, log.records[first : first + size], at_end=True)), START)
+            )
+        written.append(dict(store.records))
+    assert all(one == written[0] for one in written)
+    acme, other = decode(written[0]["acme", "c-1"]), decode(written[0]["other", "c-1"])
+    assert (acme.state.orders, acme.state.order_value, acme.state.foreign_orders) == (4, 3_000, 1)
+    assert (STAGES[acme.tracker.stage], STAGES[other.tracker.stage]) == ("crisis", "strained")
 
 
 def test_settings_that_cannot_be_read_are_dropped_and_those_before_stay() -> None:

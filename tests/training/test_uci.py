@@ -8,7 +8,11 @@ import msgspec
 import pytest
 
 from membrane.errors import InvalidSignal, UsageError
-from membrane.signals import check
+from membrane.fold import fold
+from membrane.record import State
+from membrane.signals import check, typed
+from membrane.vocabulary import CASE_STATUSES
+from training.tables import read_table
 from training.uci import FILE_NAME, write_uci
 
 HEADER = (
@@ -27,6 +31,7 @@ def lines_of(tmp_path, rows):
 
 
 LEAK = "LEAK1,LEAK2,LEAK3,LEAK4"
+WAITING = "Awaiting User Info"
 
 
 def test_an_incident_is_opened_updated_resolved_reopened_and_resolved_again(tmp_path):
@@ -47,6 +52,25 @@ def test_a_first_row_that_is_resolved_opens_and_the_next_one_resolves(tmp_path):
     rows = [f"7,Resolved,0,42,2016-03-01T10:00,5,9,2,{LEAK}", f"7,Closed,0,42,2016-03-06T10:00,5,9,2,{LEAK}"]
     _, events = lines_of(tmp_path, rows)
     assert [event["type"] for event in events] == ["cx.case.opened.v1", "cx.case.resolved.v1"]
+
+
+def test_rows_of_one_incident_within_a_minute_keep_their_order_as_seconds(tmp_path):
+    at = "42,2016-03-01T10:00,5,9,2"
+    rows = [f"7,New,0,{at},{LEAK}", f"8,New,0,{at},{LEAK}", f"7,Active,0,{at},{LEAK}", f"7,{WAITING},0,{at},{LEAK}"]
+    _, events = lines_of(tmp_path, rows)
+    assert [(event["id"], event["time"][-4:]) for event in events] == [
+        ("1", ":00Z"), ("2", ":00Z"), ("3", ":01Z"), ("4", ":02Z"),
+    ]  # fmt: skip
+    state = State()
+    for event in events:
+        signal = check(msgspec.json.encode(event), "default").stored
+        fold(state, signal, typed(signal), signal.time)
+    assert {case.case: CASE_STATUSES[case.status] for case in state.cases} == {"7": "waiting_on_customer", "8": "open"}
+
+
+def test_more_rows_than_a_minute_has_seconds_share_the_last_one(tmp_path):
+    _, events = lines_of(tmp_path, [f"7,New,0,42,2016-03-01T10:00,5,9,2,{LEAK}"] * 62)
+    assert [event["time"][-4:] for event in events[-3:]] == [":59Z"] * 3
 
 
 def test_lines_come_in_time_order_and_by_row_number_within_a_minute(tmp_path):
@@ -96,6 +120,21 @@ def test_the_whole_data_set_gives_71859_lines_by_the_mapping(tmp_path):
     assert counts["cx.case.opened.v1"] == len(kinds) == 12_637
     assert counts["cx.case.reopened.v1"] == 175
     assert all(kind[0] == "cx.case.opened.v1" and kind.count(kind[0]) == 1 for kind in kinds.values())
+
+
+@needs_data
+def test_the_last_status_of_a_minute_is_the_one_that_counts(tmp_path):
+    """Of every incident at the end of every minute, compared with the order of the file alone."""
+    write_uci(DATA, tmp_path / "out")
+    expected, rows = {}, list(read_table(DATA / FILE_NAME, "uci_incidents", ("number", "sys_updated_at")))
+    for line, row in enumerate(rows, 1):
+        expected[row["number"], row["sys_updated_at"]] = line
+    told = {}
+    for line in (tmp_path / "out").read_bytes().splitlines():
+        event = msgspec.json.decode(line)
+        told.setdefault((event["data"]["case"], event["time"][:16]), []).append((event["time"], int(event["id"])))
+    assert {key: max(times)[1] for key, times in told.items()} == expected
+    assert all(len({at for at, _ in times}) == len(times) for times in told.values())
 
 
 @needs_data

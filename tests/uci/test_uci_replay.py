@@ -92,7 +92,7 @@ def _calls(data: Path) -> tuple[set[tuple[str, str, str, datetime]], set[str]]:
         owed = msgspec.json.decode(row.body)
         if owed["kind"] == "agent_call":
             category, product = owed["about"].split(" · ")
-            began = datetime.fromisoformat(owed["problem_since"]).replace(tzinfo=None)
+            began = datetime.fromisoformat(owed["problem_since"]).replace(second=0, tzinfo=None)
             found.add((owed["customer"], category, product, began))
     full = set()
     for partition in range(directory.partitions):

@@ -8,7 +8,7 @@ from membrane.features import FEATURE_NAMES
 from membrane.lint.check import lint
 from membrane.lint.findings import Finding
 from membrane.principle_file import Draft, read_draft
-from membrane.principles import Principle
+from membrane.principles import Principle, PrincipleSet
 from membrane.vocabulary import FindingKind
 from tests.membrane.fakes_principles import PACK, TEXT, read_yaml
 
@@ -32,10 +32,10 @@ def draft(*rules: dict[str, Any], **parts: Any) -> Draft:
     return read_draft(document, {}, digest="0" * 64, features=FEATURE_NAMES)
 
 
-def draft_of_text(text: str) -> Draft:
-    """A draft of a file, with the places of everything in it."""
+def draft_of_text(text: str, base: PrincipleSet | None = None) -> Draft:
+    """A draft of a file, with the places of everything in it, perhaps over a base."""
     document, marks = read_yaml(text)
-    return read_draft(document, marks, digest="0" * 64, features=FEATURE_NAMES)
+    return read_draft(document, marks, digest="0" * 64, features=FEATURE_NAMES, base=base)
 
 
 def default_draft() -> Draft:

@@ -297,6 +297,73 @@ def test_a_principle_whose_condition_cannot_be_read_is_shown_by_nobody():
     assert one.witness is None
 
 
+# ---- a tenant's own file -------------------------------------------------------------------------------------------
+
+LAYER = """\
+pack: ours
+revision: 2026-11-23.1
+extends: default
+principles:
+  - id: patience
+    owner: sales
+    text: {es: "Paciencia.", en: "Patience."}
+    applies: {domains: [%(domain)s]}
+    when: %(when)s
+    effect: %(effect)s
+"""
+
+
+def layer(when: str, effect: str = "forbid", domain: str = "sales", base: Draft | None = None) -> list[Finding]:
+    """What is found in a tenant's file with one principle, laid over the pack that ships or over another one."""
+    text = LAYER % {"when": when, "effect": effect, "domain": domain}
+    under = (default_draft() if base is None else base).principles
+    return lint(draft_of_text(text, under)).findings
+
+
+def test_a_tenants_file_is_looked_at_together_with_what_it_extends():
+    alone = lint(draft_of_text(LAYER % {"when": "case.open > 4", "effect": "forbid", "domain": "sales"})).findings
+    assert {one.kind for one in alone} == {FindingKind.GAP}
+    assert [one for one in layer("problem.recurrences == 2") if one.kind is not FindingKind.SHADOWED] == []
+
+
+def test_what_the_base_says_already_is_shadowed_at_the_place_in_the_tenants_file():
+    [one] = layer('stage.name == "crisis"', domain="marketing")
+    assert (one.kind, one.principles, one.line) == (
+        FindingKind.SHADOWED,
+        ("patience", "no-selling-in-crisis"),
+        5,
+    )
+    rules = {rule.id: rule for rule in default_draft().principles.principles}
+    assert rules["no-selling-in-crisis"].matches(one.witness.given)
+
+
+def test_a_tenants_file_that_contradicts_or_starves_beside_the_base_is_told():
+    base = draft(rule("problem.recurrences > 3", "require"), rule('stage.name != "crisis"'))
+    calls = LAYER.replace("[%(domain)s]", "[service], kinds: [agent_call]") % {
+        "when": "case.open > 0",
+        "effect": "defer",
+    }
+    [one] = [
+        one for one in lint(draft_of_text(calls, base.principles)).findings if one.kind is FindingKind.CONTRADICTION
+    ]
+    assert (one.principles, one.line) == (("a", "patience"), 5)
+    [starved] = [
+        one
+        for one in layer('stage.name == "crisis"', domain="marketing", base=base)
+        if one.kind is FindingKind.STARVATION
+    ]
+    assert set(starved.principles) <= {"b", "patience"}
+
+
+def test_what_is_wrong_with_the_base_alone_is_told_where_the_file_extends_it_or_not_at_all():
+    base = draft(rule("case.open < 0"), rule("case.open > 2"), rule("case.open > 3"))
+    found_in_base = {one.kind for one in lint(base).findings}
+    assert found_in_base == {FindingKind.UNREACHABLE, FindingKind.SHADOWED, FindingKind.GAP}
+    findings = layer("risk.relapse && case.open == 0", base=base)
+    assert {one.kind for one in findings} == {FindingKind.GAP}
+    assert {one.line for one in findings} <= {3, 5}
+
+
 # ---- the report ----------------------------------------------------------------------------------------------------
 
 
