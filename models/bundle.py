@@ -4,6 +4,7 @@
     model.onnx      the model
     golden.json     rows and the outputs they must give
     digest          sha256 of manifest.json: the identity of the bundle
+    signature       optional: whose word it is (`models.signing`)
 
 `read_bundle` takes the bytes of every file once and checks the digests before anything looks inside; whoever runs
 the model gets these same bytes. There is no pickle anywhere.
@@ -26,6 +27,7 @@ MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.onnx"
 GOLDEN: Final = "golden.json"
 DIGEST: Final = "digest"
+SIGNATURE: Final = "signature"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 SHA256: Final = re.compile("[0-9a-f]{64}")
 
@@ -49,7 +51,8 @@ class Linear(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a bundle says of itself. `features` and `classes` are the model's columns in their order."""
+    """What a bundle says of itself. `features` and `classes` are the model's columns in their order. `labels_until`:
+    the latest moment (epoch ms, event time) at which a label was found out that it learned from."""
 
     format: Literal[1] = 1
     name: Name
@@ -62,6 +65,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     metrics: dict[str, float]
     provenance: Provenance
     parent: str | None = None
+    labels_until: int | None = None
     linear: Linear | None = None
     digests: dict[str, str] = {}
 

@@ -29,6 +29,12 @@ class StreamMetrics:
         self._opened = Counter(
             "membrane_obligations_opened", "Obligations opened, by principle.", ["principle"], registry=registry
         )
+        self._challenged = Counter(
+            "membrane_challenger_rows",
+            "Rows that a challenger was given beside the champion, by whether it scored them.",
+            ["kind", "revision", "outcome"],
+            registry=registry,
+        )
         self._dead_letters = Counter("membrane_dead_letters", "Signals set aside.", ["reason"], registry=registry)
 
     def written(self, partition: int, applied: Applied, dropped: list[Dropped]) -> None:
@@ -39,5 +45,7 @@ class StreamMetrics:
                 self._entries.labels(tenant, str(backfill).lower()).inc(count)
         for principle, count in applied.opened.items():
             self._opened.labels(principle).inc(count)
+        for labels, count in applied.challenged.items():
+            self._challenged.labels(*labels).inc(count)
         for lost in dropped:
             self._dead_letters.labels(lost.reason.split(":")[0]).inc()
