@@ -250,7 +250,7 @@ def _add_stores(commands: Commands) -> None:
     add_models(_group(commands, "models", "Looks at models and puts them in force."), _command, _data)
     for name, handler, text in (
         ("rebuild", "cli.stores:rebuild", "Makes the customer records anew from the log."),
-        ("digest", "cli.stores:digest", "Says in two hashes what the records and the outbox hold."),
+        ("digest", "cli.stores:digest", "Says in three hashes what records, outbox and examples hold."),
         ("doctor", "cli.doctor:doctor", "Says what is wrong with a data directory, and what to do."),
     ):
         parser = _command(commands, name, handler, text, f"membrane {name} --data ./shop")

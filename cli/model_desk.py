@@ -25,6 +25,7 @@ from models.signing import ModelKeys
 from serving.champions import Champions, roles
 from storage.clock import wall_ms
 from storage.directory import DataDir
+from storage.examples import LabelledReader
 from storage.log import SignalLog
 
 LEAST_OF_A_DIGEST: Final = 4
@@ -122,8 +123,17 @@ def said(args: argparse.Namespace, *, forced: bool = False) -> Said:
     return Said(args.by or getpass.getuser(), format_time(wall_ms()), args.why, forced)
 
 
-def examples(file: Path) -> Iterator[Labelled]:
-    """The labelled examples of a file (JSON, one a line). UsageError for what is none."""
+def examples(args: argparse.Namespace, directory: DataDir) -> Iterator[Labelled]:
+    """The labelled examples of a file (JSON, one a line), or those that the data directory keeps. UsageError for a file
+    that is none."""
+    if args.examples is not None:
+        yield from _of_file(args.examples)
+    else:
+        with closing(LabelledReader(directory)) as reader:
+            yield from reader.every()
+
+
+def _of_file(file: Path) -> Iterator[Labelled]:
     decoder = msgspec.json.Decoder(Labelled)
     try:
         with file.open("rb") as lines:

@@ -16,6 +16,7 @@ from models.bundle import MODEL, read_bundle, write_bundle
 from models.registry import Registry
 from models.scorer import ChallengerModel
 from storage.directory import DataDir
+from storage.examples import LabelledReader
 from storage.log import SignalLog
 from stream.block import Block, decode_block
 from stream.library import FileLibrary
@@ -166,7 +167,19 @@ def applied(path, monkeypatch, tmp_path, spoil=lambda place: None, **options):
     spoil(DataDir.existing(data).models_path / digest)
     told = apply_log(data, monkeypatch, **options)
     assert told.dropped == []
-    return state_of(data)
+    found, metas = state_of(data)
+    return found.records_sha256, found.outbox_sha256, metas, scored(data, digest)
+
+
+def scored(data, digest):
+    """How many of the kept vectors hold what the champion gave, and how many what the challenger did."""
+    reader = LabelledReader(DataDir.existing(data))
+    try:
+        kept = [one.served.scores for partition in (0, 1) for one in reader.examples(partition)]
+    finally:
+        reader.close()
+    champion = read_bundle(SEED / "stage").revision
+    return sum(champion in one for one in kept), sum(any(digest[:8] in name for name in one) for one in kept)
 
 
 def truncate(place):
@@ -187,8 +200,9 @@ def remove(place):
 
 @pytest.mark.parametrize("spoil", [truncate, flip, remove], ids=lambda one: one.__name__)
 def test_a_challenger_that_is_spoilt_on_the_disk_holds_nothing_up(tmp_path, monkeypatch, spoil):
-    sound = applied(tmp_path / "sound", monkeypatch, tmp_path)
-    assert applied(tmp_path / "spoilt", monkeypatch, tmp_path, spoil) == sound
+    *sound, (kept, beside) = applied(tmp_path / "sound", monkeypatch, tmp_path)
+    assert applied(tmp_path / "spoilt", monkeypatch, tmp_path, spoil) == (*sound, (kept, 0))
+    assert kept == beside > 0
 
 
 @pytest.mark.parametrize(("runner", "batch"), [("plain", 1), ("bytewax", 64)])
