@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import shutil
+import subprocess
 from contextlib import closing
 
 import msgspec
@@ -15,11 +17,15 @@ from cli.main import main
 from cli.prepare import SEED_BUNDLES, Wishes, prepare
 from membrane.features import fingerprint
 from membrane.ports import RecordKind
+from membrane.times import DAY, HOUR, format_time, parse_time
 from models.bundle import MODEL, Golden, read_bundle, write_bundle
 from models.pointers import PointerFile
 from serving.champions import Champions
 from storage.directory import DataDir
 from storage.log import SignalLog
+from tests.cli.test_replay import event, write
+from tests.docs.pages import DOCS
+from tests.docs.pages import examples as page_examples
 from tests.models.labelled import MADE, examples
 from tests.models.test_signing import Ed25519PrivateKey, private, public
 from tests.processes import up, wait_until
@@ -347,6 +353,68 @@ def test_a_file_of_examples_that_is_none_is_told_with_its_line(shop, line):
     file.write_bytes(file.read_bytes() + line + b"\n")
     code, _, err = shop.say("compare", "seed-churn", "seed-churn", "--examples", file)
     assert (code, f"{file}:2: a labelled example was required" in err) == (1, True)
+
+
+def told_labels(folder, *, customers=60, weeks=5):
+    """A file of signals: every eight days a message of each customer, and an hour later a person's label of it."""
+    made = []
+    for week in range(1, weeks + 1):
+        for customer in range(customers):
+            at = parse_time("2026-01-01T00:00:00Z") + 8 * week * DAY + customer * 1_000
+            stage = ("steady", "strained")[(customer + week) % 2]
+            sent = {"channel": "chat", "sentiment": -0.6 if stage == "strained" else 0.2}
+            said = {"target": "stage", "value": stage, "by": "ana"}
+            for kind, time, data in (("message.received", at, sent), ("label.given", at + HOUR, said)):
+                changes = {"subject": f"c-{customer}", "time": format_time(time), "data": data}
+                made.append(event(len(made), type=f"cx.{kind}.v1", **changes))
+    return write(folder / "signals.ndjson", sorted(made, key=lambda one: one["time"]))
+
+
+def test_a_promotion_is_judged_by_the_labels_that_the_stream_has_joined(shop):
+    beside = shop.bundle("beside", "stage", labels_until=0)
+    assert shop.run("challenge", beside)[0] == 0
+    file = told_labels(shop.folder)
+    assert main(["replay", str(file), "--data", str(shop.data), "--clock", "signals", "--json"]) == 0
+    assert main(["rebuild", "--data", str(shop.data), "--json"]) == 0
+    shop.capsys.readouterr()
+    code, told = shop.run("promote", "beside")
+    checks = {one["name"]: one for one in told["checks"]}
+    assert (code, told["examples"]["customers"], checks["labels"]["passed"]) == (1, 60, True)
+    assert checks["scores as served"]["figure"] == 0  # what it gave beside the champion, bit for bit
+    assert checks["log-loss"]["figure"] == 0  # it is the champion's twin
+    learned = shop.bundle("learned", "stage", labels_until=parse_time("2026-02-01T00:00:00Z"))
+    code, told = shop.run("compare", "seed-stage", learned)
+    assert 0 < told["examples"]["used"] < checks["labels"]["figure"]
+    assert set(told["examples"]["left_out"]) == {"a model may have learned from it"}
+
+
+def test_the_commands_of_the_page_do_what_it_says(shop, monkeypatch):
+    good = shop.bundle("good", sharpen=1.0)
+    monkeypatch.setenv("MEMBRANE_EXAMPLES", str(labelled(shop.folder)))
+    places = {"./bundles/churn": str(good), "./shop": str(shop.data)}
+    written = [line for one in page_examples(DOCS / "models.md", "sh") for line in one.body.splitlines()]
+    commands = [shlex.split(line) for line in written if line.startswith("membrane models") and "--data" in line]
+    done = []
+    for command in commands:
+        words = [places.get(word, word) for word in command[1:]]
+        assert main(words) == 0, (words, shop.capsys.readouterr())
+        done.append(words[1])
+    assert done == ["challenge", "compare", "promote", "show", "rollback"]
+    assert shop.capsys.readouterr().out.rstrip().endswith("too many alarms")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_keys_of_the_page_sign_and_let_in(shop, monkeypatch):
+    good = shop.bundle("good", sharpen=1.0)
+    monkeypatch.chdir(shop.folder)
+    written = [line for one in page_examples(DOCS / "models.md", "sh") for line in one.body.splitlines()]
+    for line in [line for line in written if line.startswith("openssl")]:
+        subprocess.run(shlex.split(line), check=True)
+    [signing] = [line for line in written if line.startswith("membrane models sign")]
+    assert main(shlex.split(signing.replace("./bundles/churn", str(good)))[1:]) == 0
+    assert prepare(shop.data, Wishes(model_keys=shop.folder / "model-keys.pem"), 2_000) == []
+    shop.capsys.readouterr()
+    assert shop.run("challenge", good)[0] == 0
 
 
 @pytest.mark.slow
