@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
+from cli.examples_arguments import add_examples
 from cli.options import CommandParser, moment, one_of, path, share, whole
 
 DEFAULT_DATA: Final = "membrane-data"
@@ -31,6 +32,7 @@ def build_parser() -> CommandParser:
     _add_principles(commands)
     _add_demo(commands)
     _add_stores(commands)
+    add_examples(commands)
     return parser
 
 
