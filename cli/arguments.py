@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
+from cli.examples_arguments import add_examples
 from cli.models_arguments import add_models
 from cli.options import CommandParser, moment, one_of, path, share, whole
 from cli.training_arguments import add_training
@@ -34,6 +35,7 @@ def build_parser() -> CommandParser:
     _add_demo(commands)
     _add_stores(commands)
     add_training(commands)
+    add_examples(commands)
     return parser
 
 

@@ -24,7 +24,7 @@ COMMANDS = {
     "decide", "explain", "follow", "ledger", "principles check", "principles test", "principles simulate",
     "principles shadow-report", "pause add", "pause end", "pause list", "models list", "models show",
     "models compare", "models promote", "models rollback", "models challenge", "models sign", "rebuild", "digest",
-    "dead-letters list", "doctor", "demo",
+    "dead-letters list", "doctor", "demo", "examples export", "examples status", "skew",
 }  # fmt: skip
 
 
