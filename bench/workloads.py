@@ -80,7 +80,7 @@ def log(name: str, file: Path, beside: Sequence[Path] = ()) -> Path:
         if beside:
             membrane("replay", os.devnull, "--data", part, "--clock", "signals")
         for bundle in beside:
-            membrane("models", "challenge", bundle, "--data", part)
+            membrane("models", "challenge", bundle, "--data", part, "--force", "--why", "to measure it")
         membrane("replay", file, "--data", part, "--clock", "signals")
         part.rename(folder)
     return folder

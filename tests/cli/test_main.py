@@ -25,6 +25,7 @@ COMMANDS = {
     "principles shadow-report", "pause add", "pause end", "pause list", "models list", "models show",
     "models compare", "models promote", "models rollback", "models challenge", "models sign", "rebuild", "digest",
     "dead-letters list", "doctor", "demo", "examples export", "examples status", "skew",
+    "train stage", "train churn", "score",
 }  # fmt: skip
 
 
