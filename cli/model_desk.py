@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from cli.output import complain
 from membrane.errors import InvalidBundle, StoreUnavailable, UsageError
 from membrane.features import fingerprint
 from membrane.labelled import Labelled
@@ -19,7 +20,7 @@ from membrane.times import format_time
 from models.admission import admit
 from models.bundle import MANIFEST, Kind, Manifest, read_bundle
 from models.onnx_model import OnnxModel
-from models.pointers import KINDS, Change, Pointers, Said
+from models.pointers import KINDS, Act, Change, Pointers, Said
 from models.registry import Entry
 from models.signing import ModelKeys
 from serving.champions import Champions, roles
@@ -29,6 +30,10 @@ from storage.examples import LabelledReader
 from storage.log import SignalLog
 
 LEAST_OF_A_DIGEST: Final = 4
+_ROLE: Final[dict[Act, str | None]] = {
+    "install": "champion", "promote": "champion", "rollback": "champion", "challenge": "challenger", "withdraw": None,
+}  # fmt: skip
+"""What the log says of a bundle once it has followed."""
 
 
 class Found(NamedTuple):
@@ -103,11 +108,16 @@ class Desk:
             return None
 
     def change(self, change: Callable[[Pointers], Pointers]) -> Change:
-        """Changes the pointers, and lets the log follow; the entry of the history. InvalidBundle if it could not."""
+        """Changes the pointers, and lets the log follow; the entry of the history. InvalidBundle if the log could not;
+        what else the pointers ask for and cannot have is told."""
         pointers, problems = self.champions.change(change, wall_ms())
-        if problems:
+        done = pointers.history[-1]
+        role = self.roles().get(done.digest, ("", None, ""))[1]
+        if role != _ROLE[done.act]:
             raise InvalidBundle("\n".join(problems))
-        return pointers.history[-1]
+        for problem in problems:
+            complain(problem)
+        return done
 
 
 @contextmanager

@@ -289,6 +289,13 @@ def test_a_pointer_to_what_cannot_answer_is_told_and_the_champion_stays(shop):
     assert shop.records() == before
 
 
+def test_a_challenger_that_is_gone_stands_in_the_way_of_no_promotion(shop):
+    said = PointerFile(shop.models).read().history[0].said
+    PointerFile(shop.models).change(lambda now: now.challenged("churn", "f" * 64, said))
+    code, out, err = shop.say("promote", shop.bundle("good", sharpen=1.0), *FORCE)
+    assert (code, "in force by force" in out, f"churn: {shop.models}" in err) == (0, True, True)
+
+
 def test_a_pointer_file_that_cannot_be_understood_stops_nobody(shop):
     (shop.models / "pointers.json").write_text("{")
     assert "mend or remove it" in prepare(shop.data, Wishes(), 2_000)[0]
