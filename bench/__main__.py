@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bench import (
     batch,
+    challengers,
     conditions,
     decisions,
     etiquette,
@@ -36,6 +37,7 @@ _PARTS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "alone": decisions.alone,
     "ingest": freshness.ingest,
     "stream": lambda size: streaming.whole_way(size, _INCIDENTS if _INCIDENTS.is_dir() else None),
+    "challengers": challengers.beside,
     "two": streaming.two_processes,
     "freshness": freshness.freshness,
     "restart": streaming.restart,
@@ -43,7 +45,7 @@ _PARTS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "batch": lambda size: batch.whole_file(size, BATCH_LINES if size is FULL else BATCH_LINES // 100),
     "conditions": conditions.equality,
 }
-_WITHOUT_GENERATOR: Final = frozenset({"stream", "two", "restart", "batch", "conditions"})
+_WITHOUT_GENERATOR: Final = frozenset({"stream", "challengers", "two", "restart", "batch", "conditions"})
 _NOT_QUICK: Final = frozenset({"principles"})
 
 

@@ -12,12 +12,13 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from membrane.errors import InvalidBundle
 from models.bundle import Bundle
+from models.trees import Attribution
 
 OUTPUT: Final = "probabilities"
 GOLDEN_TOLERANCE: Final = 1e-5
 _PAD_ROWS_TO: Final = 8  # the runtime's last bits depend on a batch's remainder, not on its length
 _ERRORS_ONLY: Final = 3
-_ORT_ERRORS: Final = (
+RUNTIME_ERRORS: Final = (
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -28,6 +29,7 @@ _ORT_ERRORS: Final = (
     RuntimeError,
     ValueError,
 )
+"""What the runtime raises at bytes or rows that it does not like."""
 
 Drivers = list[tuple[str, float]]
 
@@ -43,7 +45,7 @@ class OnnxModel:
         options.log_severity_level = _ERRORS_ONLY
         try:
             self._session = ort.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
-        except _ORT_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise self._fault("a model that the runtime can load", error) from None
         inputs, outputs = self._session.get_inputs(), [output.name for output in self._session.get_outputs()]
         width = len(bundle.manifest.features)
@@ -53,6 +55,7 @@ class OnnxModel:
             raise self._fault(f"an output named {OUTPUT}", outputs)
         self._input = inputs[0].name
         self._linear = self._weights()
+        self._trees = self._attribution(width)
 
     def probabilities(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Rows (n, features) -> (n, classes); all NaN in a row for which the model gives no distribution."""
@@ -67,19 +70,32 @@ class OnnxModel:
     def drivers(self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64], at_most: int = 3) -> list[Drivers]:
         """For each row (n, features) the features that speak most for its `chosen` class (n,), greatest first.
 
-        A contribution is weight x standardised value (within the range seen in training), against the mean of all
-        classes; a model that is not linear has none."""
-        if self._linear is None:
+        Against the mean of all classes; none of a model that is neither linear nor made of trees."""
+        contributions = self.contributions(rows, chosen)
+        if contributions is None:
             return [[] for _ in rows]
-        low, high, mean, scale, coef = self._linear
-        inside = np.minimum(np.maximum(rows.astype(np.float64), low), high)
-        contributions = coef[chosen] * ((inside - mean) / scale)
         best = np.argsort(-contributions, axis=1, kind="stable")[:, :at_most]
         amounts = np.take_along_axis(contributions, best, axis=1)
         return [self._named(*row) for row in zip(best.tolist(), amounts.tolist(), strict=True)]
 
-    def check_golden(self) -> None:
-        """InvalidBundle unless the golden rows give their outputs."""
+    def contributions(
+        self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64] | None:
+        """(n, features) what each feature adds to the logit of a row's `chosen` class (n,), less the mean of all.
+
+        Linear: weight x standardised value, within the range seen in training. Trees: see `models.trees`."""
+        if self._linear is not None:
+            low, high, mean, scale, coef = self._linear
+            inside = np.minimum(np.maximum(rows.astype(np.float64), low), high)
+            return np.asarray(coef[chosen] * ((inside - mean) / scale))
+        if self._trees is not None:
+            by_class = self._trees.scale - self._trees.scale.mean(axis=1, keepdims=True)
+            return np.asarray(np.einsum("nof,on->nf", self._trees.contributions(rows), by_class[:, chosen]))
+        return None
+
+    def check_golden(self) -> float:
+        """The greatest difference between the golden rows' outputs and what they must be; InvalidBundle if it is too
+        great."""
         golden, manifest = self.bundle.golden, self.bundle.manifest
         rows, wanted = _matrix(golden.inputs), _matrix(golden.outputs)
         shapes = (len(rows), len(manifest.features)), (len(rows), len(manifest.classes))
@@ -87,13 +103,14 @@ class OnnxModel:
             raise self._fault(f"golden rows and outputs of shapes {shapes}, at least one", (rows.shape, wanted.shape))
         try:
             found = self.probabilities(rows.astype(np.float32))
-        except _ORT_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise self._fault("a model that runs on its golden rows", error) from None
         if found.shape != wanted.shape:
             raise self._fault(f"outputs of {len(manifest.classes)} classes", found.shape)
         worst = float(np.max(np.abs(found - wanted)))
         if not worst <= GOLDEN_TOLERANCE:  # NaN is refused, too
             raise self._fault(f"golden outputs within {GOLDEN_TOLERANCE}", f"a difference of {worst}")
+        return worst
 
     def _weights(self) -> tuple[npt.NDArray[np.float64], ...] | None:
         """What `drivers` needs of a linear model: low, high, mean, scale and the weights less their mean."""
@@ -103,6 +120,15 @@ class OnnxModel:
         coef = _matrix(linear.coef)
         columns = (np.array(one, np.float64) for one in (linear.low, linear.high, linear.mean, linear.scale))
         return (*columns, coef - coef.mean(axis=0))
+
+    def _attribution(self, width: int) -> Attribution | None:
+        trees = self.bundle.trees
+        if trees is None:
+            return None
+        classes = len(self.bundle.manifest.classes)
+        if max(trees.feature, default=0) >= width or len(trees.shift) != classes:
+            raise self._fault(f"trees of {width} features and {classes} classes", "others")
+        return Attribution(trees)
 
     def _named(self, columns: list[int], amounts: list[float]) -> Drivers:
         names = self.bundle.manifest.features
@@ -123,7 +149,10 @@ def load_model(bundle: Bundle, *, classes: Sequence[str], fingerprint: str) -> O
     manifest = bundle.manifest
     where = f"bundle {manifest.name} {bundle.revision}"
     if manifest.fingerprint != fingerprint:
-        raise InvalidBundle(f"{where}: feature fingerprint {fingerprint} required, got {manifest.fingerprint}")
+        raise InvalidBundle(
+            f"{where}: feature fingerprint {fingerprint} required, got {manifest.fingerprint}: it was made for "
+            "the columns of a table, or for the features of another version"
+        )
     if manifest.classes != tuple(classes):
         raise InvalidBundle(f"{where}: classes {', '.join(classes)} required, got {', '.join(manifest.classes)}")
     return model

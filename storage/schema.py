@@ -70,6 +70,20 @@ CREATE TABLE obligations(
 CREATE INDEX obligations_by_state ON obligations(tenant, state, due_ms);
 """
 
+EXAMPLES: Final = """
+CREATE TABLE IF NOT EXISTS examples(
+    offset INTEGER PRIMARY KEY, number INTEGER NOT NULL, tenant TEXT NOT NULL, customer TEXT NOT NULL,
+    time_ms INTEGER NOT NULL, due INTEGER, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS examples_due ON examples(due, offset) WHERE due IS NOT NULL;
+CREATE TABLE IF NOT EXISTS labelled(
+    number INTEGER PRIMARY KEY, target INTEGER NOT NULL, label INTEGER NOT NULL, weight INTEGER NOT NULL,
+    said_by TEXT NOT NULL, about_ms INTEGER NOT NULL, found_ms INTEGER NOT NULL,
+    offset INTEGER NOT NULL, tenant TEXT NOT NULL, customer TEXT NOT NULL, time_ms INTEGER NOT NULL, body BLOB NOT NULL
+);
+"""
+"""Made by whoever opens the store for writing: a store of before there was anything to learn from has none."""
+
 
 def log_tables(partitions: int) -> str:
     """The statements that make an empty log.db."""
