@@ -54,10 +54,9 @@ class Gathered:
         signal, data = entry.signal, entry.data
         if signal is None or data is None:
             return
-        if record.kept.synthetic or labelling.is_synthetic(signal):
+        if entry.synthetic:
             record.kept.synthetic = True
-            return
-        if signal.type not in labelling.FUNCTIONS:
+        if signal.type not in labelling.FUNCTIONS or record.kept.synthetic:
             return
         found = labelling.label(record, data, signal, clock)
         if found is not None:
