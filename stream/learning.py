@@ -34,7 +34,7 @@ HORIZONS_A_TICK: Final = 1_000
 _FINGERPRINT: Final = fingerprint()
 _encode: Final = msgspec.msgpack.Encoder().encode
 
-Horizons = Callable[[int, int, int, int], list[tuple[int, int, int]]]
+Horizons = Callable[[int], list[tuple[int, int, int, int]]]
 """`membrane.ports.StateStore.horizons`."""
 Revisions = dict[str, str]
 
@@ -108,9 +108,9 @@ class _Settling:
     def __init__(self, gathered: Gathered, meta: Meta, horizons: Horizons) -> None:
         self._gathered = gathered
         self._meta = meta
-        self._horizons = horizons
         self._clock = meta.learned_until
-        self._open: dict[int, tuple[int, int, int]] = {}  # offset -> (end of the horizon, number, time), of this block
+        latest = max((t for _, t in gathered.ticks), default=0)
+        self._open = horizons(latest) if gathered.ticks else []
         self._decided: set[int] = set()
         self._learned = Learned()
 
@@ -141,7 +141,7 @@ class _Settling:
         self._meta.examples += 1
         self._learned.examples.append((offset, self._meta.examples, tenant, customer, time, due, body))
         if due is not None:
-            self._open[offset] = (due, self._meta.examples, time)
+            self._open.append((due, offset, self._meta.examples, time))
 
     def _say(self, joined: Joined) -> None:
         example, label = joined
@@ -155,13 +155,11 @@ class _Settling:
     def _tick(self, t: int) -> None:
         self._clock = max(self._clock, t)
         number_bound, time_bound = self._bounds()
-        stored = self._horizons(t, number_bound, time_bound, HORIZONS_A_TICK + len(self._decided))
-        new = [
-            (due, offset, time)
-            for offset, (due, number, time) in self._open.items()
-            if due <= t and number > number_bound and time > time_bound
-        ]
-        ended = sorted(one for one in (*stored, *new) if one[1] not in self._decided)
-        for _, offset, time in ended[:HORIZONS_A_TICK]:
+        ended = sorted(
+            (due, offset, number, time)
+            for due, offset, number, time in self._open
+            if due <= t and offset not in self._decided and number > number_bound and time > time_bound
+        )
+        for _, offset, _, time in ended[:HORIZONS_A_TICK]:
             self._decide(offset)
             self._say((offset, passed(time)))
