@@ -31,6 +31,7 @@ KEPT_FOR: Final = 180 * DAY
 """And for so long, by the partition's clock."""
 HORIZONS_A_TICK: Final = 1_000
 """A tick ends at most so many horizons; the others wait for the next."""
+NEVER: Final = 2**62
 _FINGERPRINT: Final = fingerprint()
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -111,6 +112,7 @@ class _Settling:
         self._clock = meta.learned_until
         latest = max((t for _, t in gathered.ticks), default=0)
         self._open = horizons(latest) if gathered.ticks else []
+        self._first_end = min((one[0] for one in self._open), default=NEVER)
         self._decided: set[int] = set()
         self._learned = Learned()
 
@@ -142,6 +144,7 @@ class _Settling:
         self._learned.examples.append((offset, self._meta.examples, tenant, customer, time, due, body))
         if due is not None:
             self._open.append((due, offset, self._meta.examples, time))
+            self._first_end = min(self._first_end, due)
 
     def _say(self, joined: Joined) -> None:
         example, label = joined
@@ -154,6 +157,8 @@ class _Settling:
 
     def _tick(self, t: int) -> None:
         self._clock = max(self._clock, t)
+        if t < self._first_end:
+            return
         number_bound, time_bound = self._bounds()
         ended = sorted(
             (due, offset, number, time)
