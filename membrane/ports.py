@@ -156,9 +156,8 @@ class StateStore(Protocol):
     def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
         """Customers whose next due time is <= t, and that time, by (due time, tenant, customer)."""
 
-    def horizons(self, t: int, number_bound: int, time_bound: int, limit: int) -> list[tuple[int, int, int]]:
-        """Examples with a number and time beyond the bounds whose horizon ends at or before t: its end, the offset and
-        the time, by (end, offset)."""
+    def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
+        """The examples whose horizon ends at or before t: its end, their offset, number and time."""
 
     def commit(self, commit: Commit) -> None:
         """All or nothing; refuses (AnotherWriter) when the epoch in the store is not ours any more."""

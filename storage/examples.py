@@ -20,10 +20,7 @@ from membrane.ports import Learned
 from storage.record_reader import HAS_LEARNED, RecordReader
 from storage.sqlite import select
 
-HORIZONS: Final = (
-    "SELECT due, offset, time_ms FROM examples WHERE due <= ? AND number > ? AND time_ms > ?"
-    " ORDER BY due, offset LIMIT ?"
-)
+HORIZONS: Final = "SELECT due, offset, number, time_ms FROM examples WHERE due <= ?"
 _EXAMPLE: Final = "INSERT OR IGNORE INTO examples VALUES(?, ?, ?, ?, ?, ?, ?)"
 _LABEL: Final = """
 INSERT OR IGNORE INTO labelled

@@ -158,10 +158,10 @@ class RecordStore:
             self._failpoint("learned")
         self._failpoint("committed")
 
-    def horizons(self, t: int, number_bound: int, time_bound: int, limit: int) -> list[tuple[int, int, int]]:
-        """Examples beyond the bounds whose horizon ends at or before t: its end, the offset and the time."""
+    def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
+        """The examples whose horizon ends at or before t: its end, their offset, number and time."""
         with self._errors():
-            return select(self._writer, HORIZONS, (t, number_bound, time_bound, limit))
+            return select(self._writer, HORIZONS, (t,))
 
     def checkpoint(self, min_bytes: int = CHECKPOINT_BYTES) -> bool:
         """Copies the write-ahead log into the store if it has grown to `min_bytes`; never waits for anybody.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from membrane.errors import InvalidSignal
+from membrane.labelling import SYNTHETIC, is_synthetic
 from membrane.ports import LogRecord, RecordKind
 from membrane.signals import Data, StoredSignal, read_stored, typed
 
@@ -27,13 +28,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class DecodedSignal:
-    """A signal with its typed data (None for a type we do not know), or why it could not be decoded."""
+    """A signal with its typed data (None for a type we do not know), or why it could not be decoded; `synthetic` if its
+    sender says that it is made up."""
 
     offset: int
     customer: Customer
     signal: StoredSignal | None
     data: Data | None = None
     fault: str = ""
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ def decode_signal(record: LogRecord) -> DecodedSignal:
     customer = (record.tenant, record.customer)
     try:
         signal = read_stored(record.body)
-        return DecodedSignal(record.offset, customer, signal, typed(signal))
+        made_up = SYNTHETIC in record.body and is_synthetic(signal)
+        return DecodedSignal(record.offset, customer, signal, typed(signal), synthetic=made_up)
     except (InvalidSignal, msgspec.MsgspecError, UnicodeDecodeError) as error:
         return DecodedSignal(record.offset, customer, None, fault=f"undecodable: {type(error).__name__}")

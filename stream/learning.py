@@ -30,10 +30,11 @@ KEPT_FOR: Final = 180 * DAY
 """And for so long, by the partition's clock."""
 HORIZONS_A_TICK: Final = 1_000
 """A tick ends at most so many horizons; the others wait for the next."""
+NEVER: Final = 2**62
 _FINGERPRINT: Final = fingerprint()
 _encode: Final = msgspec.msgpack.Encoder().encode
 
-Horizons = Callable[[int, int, int, int], list[tuple[int, int, int]]]
+Horizons = Callable[[int], list[tuple[int, int, int, int]]]
 """`membrane.ports.StateStore.horizons`."""
 Revisions = dict[str, str]
 Scores = dict[str, tuple[float, ...]]
@@ -54,10 +55,9 @@ class Gathered:
         signal, data = entry.signal, entry.data
         if signal is None or data is None:
             return
-        if record.kept.synthetic or labelling.is_synthetic(signal):
+        if entry.synthetic:
             record.kept.synthetic = True
-            return
-        if signal.type not in labelling.FUNCTIONS:
+        if signal.type not in labelling.FUNCTIONS or record.kept.synthetic:
             return
         found = labelling.label(record, data, signal, clock)
         if found is not None:
@@ -100,9 +100,10 @@ class _Settling:
     def __init__(self, gathered: Gathered, meta: Meta, horizons: Horizons) -> None:
         self._gathered = gathered
         self._meta = meta
-        self._horizons = horizons
         self._clock = meta.learned_until
-        self._open: dict[int, tuple[int, int, int]] = {}  # offset -> (end of the horizon, number, time), of this block
+        latest = max((t for _, t in gathered.ticks), default=0)
+        self._open = horizons(latest) if gathered.ticks else []
+        self._first_end = min((one[0] for one in self._open), default=NEVER)
         self._decided: set[int] = set()
         self._learned = Learned()
 
@@ -133,7 +134,8 @@ class _Settling:
         self._meta.examples += 1
         self._learned.examples.append((offset, self._meta.examples, tenant, customer, time, due, body))
         if due is not None:
-            self._open[offset] = (due, self._meta.examples, time)
+            self._open.append((due, offset, self._meta.examples, time))
+            self._first_end = min(self._first_end, due)
 
     def _say(self, joined: Joined) -> None:
         example, label = joined
@@ -146,14 +148,14 @@ class _Settling:
 
     def _tick(self, t: int) -> None:
         self._clock = max(self._clock, t)
+        if t < self._first_end:
+            return
         number_bound, time_bound = self._bounds()
-        stored = self._horizons(t, number_bound, time_bound, HORIZONS_A_TICK + len(self._decided))
-        new = [
-            (due, offset, time)
-            for offset, (due, number, time) in self._open.items()
-            if due <= t and number > number_bound and time > time_bound
-        ]
-        ended = sorted(one for one in (*stored, *new) if one[1] not in self._decided)
-        for _, offset, time in ended[:HORIZONS_A_TICK]:
+        ended = sorted(
+            (due, offset, number, time)
+            for due, offset, number, time in self._open
+            if due <= t and offset not in self._decided and number > number_bound and time > time_bound
+        )
+        for _, offset, _, time in ended[:HORIZONS_A_TICK]:
             self._decide(offset)
             self._say((offset, passed(time)))

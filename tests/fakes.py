@@ -54,13 +54,12 @@ class MemoryStore:
         waiting = sorted((due, *customer) for customer, due in self.due.items() if due is not None and due <= t)
         return [(tenant, customer, due) for due, tenant, customer in waiting[:limit]]
 
-    def horizons(self, t: int, number_bound: int, time_bound: int, limit: int) -> list[tuple[int, int, int]]:
-        waiting = [
-            (due, offset, time)
+    def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
+        return [
+            (due, offset, number, time)
             for offset, (number, _, _, time, due, _) in self.examples.items()
-            if due is not None and due <= t and number > number_bound and time > time_bound
+            if due is not None and due <= t
         ]
-        return sorted(waiting)[:limit]
 
     def learn(self, learned: Learned) -> None:
         for offset, *example in learned.examples:

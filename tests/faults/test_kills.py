@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
@@ -38,6 +39,7 @@ from tests.processes import (
 )
 
 SEED = 20261123
+NOTHING_LEARNED = sha256(b"").hexdigest()
 SHARES = {
     "plain": ["0/1"],
     "bytewax": ["0/1"],
@@ -74,6 +76,7 @@ def test_killing_the_stream_anywhere_changes_nothing(
         wait_applied(data)
         assert [one.stop() for one in running] == [0] * len(running)
     assert digest(data) == made.digest
+    assert made.digest["examples_sha256"] != NOTHING_LEARNED
     assert _waiting_effects(data) == _waiting_effects(data, distinct=True)
     tell(
         f"fault 1: {engine}, seed {SEED}: {kills} kills, {signals:,} signals, lost 0, doubled 0, digest equal, "

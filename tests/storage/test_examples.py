@@ -81,10 +81,8 @@ def test_the_oldest_examples_and_labels_are_dropped_and_labels_outlive_their_exa
 def test_horizons_are_waited_for_until_they_are_decided(directory):
     learn(directory, Learned(examples(4, 7, due=100), decided=[4]))
     store = RecordStore.open_for_writing(directory, 0)
-    assert store.horizons(99, 0, 0, 10) == []
-    assert store.horizons(100, 0, 0, 10) == [(100, 7, 70)]
-    assert store.horizons(100, 0, 70, 10) == []
-    assert store.horizons(100, 2, 0, 10) == []
+    assert store.horizons(99) == []
+    assert store.horizons(100) == [(100, 7, 2, 70)]
     assert passed(70).about == 70
     store.close()
 

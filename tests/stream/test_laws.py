@@ -93,6 +93,7 @@ def test_law_1_the_cut_into_batches_does_not_show(scorer: DrivenScorer | None, l
         assert other.records == whole.records
         assert other.effects == whole.effects
         assert other.obligations == whole.obligations
+        assert (other.examples, other.labelled) == (whole.examples, whole.labelled)
         assert _counts(other) == _counts(whole)
 
 
