@@ -6,12 +6,12 @@ those of depth two know pairs; both often beat deeper trees on tables of a few t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
 
 from training import linear
 from training.labels import Labels
@@ -31,6 +31,10 @@ _SHAPES: Final[dict[Candidate, dict[str, float]]] = {
     "pairs": {"max_depth": 2, "learning_rate": 0.1},
     "trees": {"max_leaf_nodes": 31, "learning_rate": 0.06, "l2_regularization": 1.0},
 }
+
+
+_one_thread: Final = threadpool_limits.wrap(limits=1)
+"""The fits are small: threads that wait for each other on a busy machine took minutes for what one does in seconds."""
 
 
 class Setting(NamedTuple):
@@ -64,17 +68,20 @@ def longest(candidate: Candidate) -> Setting:
     return Setting(candidate, max(_LENGTHS.get(candidate, (0,))))
 
 
+@_one_thread
 def raw_scores(fitted: Fitted, rows: Floats) -> Floats:
     """(n, 1) of two classes, else (n, classes)."""
     found = np.asarray(fitted.decision_function(rows))
     return found.reshape(len(rows), -1)
 
 
-def staged_scores(candidate: Candidate, fitted: Fitted, rows: Floats) -> Iterator[tuple[Setting, Floats]]:
+@_one_thread
+def staged_scores(candidate: Candidate, fitted: Fitted, rows: Floats) -> list[tuple[Setting, Floats]]:
     """The raw scores at each of the candidate's lengths, of a fit of the longest."""
     if candidate == "linear":
-        yield Setting(candidate), raw_scores(fitted, rows)
-        return
-    for rounds, found in enumerate(fitted.staged_decision_function(rows), 1):
-        if rounds in _LENGTHS[candidate]:
-            yield Setting(candidate, rounds), np.asarray(found).reshape(len(rows), -1)
+        return [(Setting(candidate), raw_scores(fitted, rows))]
+    return [
+        (Setting(candidate, rounds), np.array(found).reshape(len(rows), -1))
+        for rounds, found in enumerate(fitted.staged_decision_function(rows), 1)
+        if rounds in _LENGTHS[candidate]
+    ]
