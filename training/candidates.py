@@ -11,7 +11,6 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
-from threadpoolctl import threadpool_limits
 
 from training import linear
 from training.labels import Labels
@@ -31,10 +30,6 @@ _SHAPES: Final[dict[Candidate, dict[str, float]]] = {
     "pairs": {"max_depth": 2, "learning_rate": 0.1},
     "trees": {"max_leaf_nodes": 31, "learning_rate": 0.06, "l2_regularization": 1.0},
 }
-
-
-_one_thread: Final = threadpool_limits.wrap(limits=1)
-"""The fits are small: threads that wait for each other on a busy machine took minutes for what one does in seconds."""
 
 
 class Setting(NamedTuple):
@@ -68,14 +63,12 @@ def longest(candidate: Candidate) -> Setting:
     return Setting(candidate, max(_LENGTHS.get(candidate, (0,))))
 
 
-@_one_thread
 def raw_scores(fitted: Fitted, rows: Floats) -> Floats:
     """(n, 1) of two classes, else (n, classes)."""
     found = np.asarray(fitted.decision_function(rows))
     return found.reshape(len(rows), -1)
 
 
-@_one_thread
 def staged_scores(candidate: Candidate, fitted: Fitted, rows: Floats) -> list[tuple[Setting, Floats]]:
     """The raw scores at each of the candidate's lengths, of a fit of the longest."""
     if candidate == "linear":

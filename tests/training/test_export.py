@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from models.bundle import Bundle, Golden, Manifest
 from models.onnx_model import OnnxModel
@@ -29,8 +30,9 @@ def examples(classes, seed=0, rows=600):
 def exported(candidate, kind, *, present=None):
     classes = len(CLASSES[kind]) if present is None else len(present)
     values, labels = examples(classes)
-    fitted = fit(Setting(candidate, 10 * (candidate != "linear")), values, labels, None, balanced=False, seed=1)
-    raw = raw_scores(fitted, values)
+    with threadpool_limits(1):
+        fitted = fit(Setting(candidate, 10 * (candidate != "linear")), values, labels, None, balanced=False, seed=1)
+        raw = raw_scores(fitted, values)
     head = spread(fit_head(raw, labels, None), np.array(present or tuple(range(classes))), len(CLASSES[kind]))
     made = export(fitted, head, WIDTH)
     manifest = Manifest(
