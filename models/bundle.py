@@ -55,7 +55,8 @@ class Linear(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a bundle says of itself. `features` and `classes` are the model's columns in their order."""
+    """What a bundle says of itself. `features` and `classes` are the model's columns in their order. `labels_until`:
+    the latest moment (epoch ms, event time) at which a label was found out that it learned from."""
 
     format: Literal[1] = 1
     name: Name
@@ -68,6 +69,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     metrics: dict[str, float]
     provenance: Provenance
     parent: str | None = None
+    labels_until: int | None = None
     linear: Linear | None = None
     digests: dict[str, str] = {}
 

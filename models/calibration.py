@@ -59,7 +59,7 @@ class _Problem:
 
     def neutral(self) -> Floats:
         """The parameters that change nothing."""
-        return np.eye(self._design.shape[2])[0]
+        return np.asarray(np.eye(self._design.shape[2])[0])
 
     def better(self, parameters: Floats) -> Floats:
         """One step of Newton's from these parameters, halved until the loss falls; the same where it does not."""
@@ -77,7 +77,7 @@ class _Problem:
         return parameters
 
     def _answers(self, parameters: Floats) -> Floats:
-        return _softmax(self._design @ parameters)
+        return _softmax(np.asarray(self._design @ parameters))
 
     def _loss(self, parameters: Floats) -> float:
         logits = self._design @ parameters

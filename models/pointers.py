@@ -109,8 +109,10 @@ class Pointers(Struct, frozen=True, forbid_unknown_fields=True):
         now = self.of(kind)
         if not now.before or now.champion is None:
             raise UsageError(f"{kind}: a champion before the present one is required to go back to, there was none")
-        changed = Pointer(now.before[-1], now.before[:-1], (*now.retired, now.champion), now.challengers)
-        return self._with(kind, changed, Change("rollback", kind, now.before[-1], said, now.champion))
+        digest = now.before[-1]
+        others = tuple(one for one in now.challengers if one.digest != digest)
+        changed = Pointer(digest, now.before[:-1], (*now.retired, now.champion), others)
+        return self._with(kind, changed, Change("rollback", kind, digest, said, now.champion))
 
     def challenged(self, kind: Kind, digest: str, said: Said, instead: str | None = None) -> Pointers:
         """With one challenger more, in the place of `instead` if that is one. UsageError beyond three."""

@@ -22,10 +22,10 @@ from models.scorer import CLASSES
 from training import judging, splits
 from training.calibration import spread
 from training.choosing import Chosen, Rows, Wish, choose, fits
+from training.equal import require_equal
 from training.export import export
 from training.judging import Judged
 from training.labels import Labels
-from training.linear import require_equal
 from training.plan import Examples, Plan
 from training.progress import Progress, silent
 from training.report import Report
@@ -56,7 +56,9 @@ def train(kind: Kind, examples: Examples, plan: Plan, progress: Progress = silen
     usable, notes = _usable(kind, examples)
     run = _Run(kind, usable, plan, progress)
     part = None if usable.times is None else splits.by_time(usable.times, plan.horizon_ms)
-    with threadpool_limits(1):  # small fits: on a busy machine threads that wait for each other take minutes, not seconds
+    with threadpool_limits(
+        1
+    ):  # small fits: on a busy machine threads that wait for each other take minutes, not seconds
         model, judged = run.by_folds() if part is None else run.by_time(part)
     report = judging.report(kind, usable, plan, judged, notes)
     bundle = _bundle(kind, usable, plan, model, report)

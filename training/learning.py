@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from storage.examples import LabelledReader
 
 from membrane.errors import UsageError
 from membrane.features import FEATURE_NAMES, fingerprint
@@ -17,6 +16,7 @@ from models.bundle import Bundle, Kind
 from models.pointers import PointerFile, Said, name_challenger
 from storage.clock import wall_ms
 from storage.directory import DataDir
+from storage.examples import LabelledReader
 from storage.learner import LearnerStore
 from training.learner import TARGETS, Learner, Options
 from training.learning_metrics import LearnerMetrics

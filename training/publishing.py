@@ -87,4 +87,5 @@ def _manifest(learner: TargetLearner, columns: Columns, parent: str | None) -> M
         metrics={**metrics_of(list(learner.window)), "learned": float(learner.learned)},
         provenance="tenant",
         parent=parent,
+        labels_until=learner.labels_until,
     )
