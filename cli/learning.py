@@ -25,13 +25,13 @@ IDLE_SECONDS: Final = 1.0
 def learn(args: argparse.Namespace) -> int:
     """Learns until told to stop, or to the end of what there is. AnotherWriter while another learner has it."""
     leave_on_sigterm()
+    if args.parent_pid is not None:
+        os.nice(NICENESS)
     logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     directory = DataDir.existing(args.data)
     path = directory.pid_path("learn")
     # A second learner is refused before it writes anything; the pid of a child is written by `up`.
     with dir_lock(args.data, "learn").acquire(), pid_file(path) if args.parent_pid is None else nullcontext():
-        if args.parent_pid is not None:
-            os.nice(NICENESS)
         from storage.examples import LabelledReader
 
         with closing(LabelledReader(directory)) as reader:

@@ -27,7 +27,7 @@ URL_FILE: Final = "api.url"
 def up(args: argparse.Namespace) -> int:
     """Takes the directory, prepares it and supervises its processes."""
     leave_on_sigterm()
-    run = args.data / "run"
+    run, learns = args.data / "run", _learns(args.learn)
     with only_one(args.data), pid_file(run / "up.pid"):
         _prepare(args)
         port = args.port or free_port(args.host)
@@ -38,7 +38,7 @@ def up(args: argparse.Namespace) -> int:
             Child("the API", _serve_command(args, port), run / "api.pid"),
             Child("the stream", _stream_command(args), run / "stream.pid", replaceable=True),
         ]
-        if _learns(args.learn):
+        if learns:
             children.append(Child("the learner", _learn_command(args), run / "learn.pid", optional=True))
         supervisor = Supervisor(
             children, is_ready=lambda: is_ready(args.host, port), announce=lambda: _announce(args, url, children)

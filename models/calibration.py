@@ -14,7 +14,7 @@ Integers = npt.NDArray[np.int64]
 
 _ROUNDS: Final = 12
 _HALVINGS: Final = 12
-_HOLD: Final = 4.0
+_HOLD: Final = 1.0
 """How strongly the parameters are held at their neutral values, in labels."""
 _LEAST_SLOPE: Final = 0.1
 

@@ -83,8 +83,8 @@ class LearnerStore:
     def check(self, log_id: str) -> None:
         """Makes an empty store, or StoreRefused unless it learned from this log in a version that we know."""
         with self._errors():
-            if not select(self._connection, "SELECT 1 FROM sqlite_schema WHERE name = 'learner'"):
-                with transaction(self._connection):
+            with transaction(self._connection):
+                if not select(self._connection, "SELECT 1 FROM sqlite_schema WHERE name = 'learner'"):
                     self._connection.execute(_SCHEMA).fetchall()
                     self._connection.execute("INSERT INTO learner VALUES(1, ?, ?, ?)", (VERSION, log_id, b""))
             version, found = select(self._connection, "SELECT version, log_id FROM learner")[0]

@@ -28,6 +28,8 @@ Rows = npt.NDArray[np.float32]
 
 WINDOW: Final = 1_000
 RECALIBRATE_EVERY: Final = 100
+RECALIBRATE_EARLY: Final = 20
+"""While the window is not full."""
 WATCHED: Final = ("tone_mean_7d", "open_cases", "usage_ratio_7d_30d", "silence")
 """The features whose drift is watched."""
 LEARNER, MAJORITY, NO_CHANGE, RULES, TREES = "learner", "majority", "no_change", "rules", "trees"
@@ -142,7 +144,8 @@ class TargetLearner:
         )
         self._learn(example, previous)
         self.window.append(answered)
-        if self._state.learned % RECALIBRATE_EVERY == 0:
+        early = self._state.learned < WINDOW
+        if self._state.learned % (RECALIBRATE_EARLY if early else RECALIBRATE_EVERY) == 0:
             self._calibrate()
         return Outcome(answered, self._drifted(example, answers[LEARNER]))
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
+from contextlib import closing
 
+import msgspec
 import numpy as np
 
-from membrane.labelled import Labelled
+from membrane.examples import WHOLE, Served
+from membrane.features import FEATURE_NAMES, fingerprint
+from membrane.labelled import TARGETS, Labelled
+from membrane.ports import Commit, Learned
+from storage.directory import DataDir
+from storage.records import RecordStore
 from training.publishing import Columns
 
+OURS = Columns(FEATURE_NAMES, fingerprint())
 COLUMNS = Columns(("tone_mean_7d", "open_cases", "third", "fourth", "fifth"), "f" * 64)
 WIDTH = len(COLUMNS.names)
 
@@ -25,13 +34,15 @@ class Rows:
         return [one for one in self.by_partition.get(partition, []) if one.number > number][:limit]
 
 
-def examples(count, *, partitions=4, seed=3, turns_at=None):
+def examples(count, *, partitions=4, seed=3, turns_at=None, columns=COLUMNS):
     """So many examples of both targets over the partitions, a minute apart; from `turns_at` on, labels are given by
     another rule. The times of a partition do not always rise."""
     random = np.random.default_rng(seed)
-    rows = (random.normal(0, 1, (count, WIDTH)) * [1, 10, 0.1, 1, 1]).astype(np.float32)
+    width = len(columns.names)
+    units = np.resize([1, 10, 0.1, 1, 1], width)
+    rows = (random.normal(0, 1, (count, width)) * units).astype(np.float32)
     stage, churn = random.normal(0, 1, (2, WIDTH, 6))[0], random.normal(0, 1, WIDTH)
-    scaled = rows / [1, 10, 0.1, 1, 1]
+    scaled = (rows / units)[:, :WIDTH]
     numbers = Counter()
     for i in range(count):
         partition = int(random.integers(partitions))
@@ -46,7 +57,7 @@ def examples(count, *, partitions=4, seed=3, turns_at=None):
             customer=f"c-{random.integers(40)}",
             offset=i,
             time=i * 60_000,
-            fingerprint=COLUMNS.fingerprint,
+            fingerprint=columns.fingerprint,
             features=tuple(rows[i].tolist()),
             target="stage" if is_stage else "churn",
             label=int((logits + random.gumbel(0, 1, len(logits))).argmax()),
@@ -55,3 +66,25 @@ def examples(count, *, partitions=4, seed=3, turns_at=None):
             about=i * 60_000,
             labelled_at=max(0, i + int(random.integers(-3, 4))) * 60_000,
         )
+
+
+def write(data, rows, *, settled):
+    """Puts examples into the stores of a data directory of four partitions, as a stream does whose ticks are applied up
+    to `settled` (epoch ms)."""
+    directory = DataDir.open(data, 4)
+    for partition in range(4):
+        learned = Learned()
+        for one in rows:
+            if one.partition == partition:
+                _add(learned, one)
+        meta = msgspec.json.encode({"fired_until": settled})
+        with closing(RecordStore.open_for_writing(directory, partition)) as store:
+            store.commit(Commit(learned=learned, meta=meta, next_offset=len(rows)))
+
+
+def _add(learned, one):
+    body = msgspec.msgpack.encode(Served(array("f", one.features).tobytes(), one.fingerprint))
+    label = (TARGETS.index(one.target), one.label, round(one.weight * WHOLE), one.by, one.about, one.labelled_at)
+    learned.examples.append((one.offset, one.number, one.tenant, one.customer, one.time, None, body))
+    learned.labels.append((one.number, *label, one.offset, -1, -1))
+    learned.number_bound = learned.time_bound = learned.labels_bound = -1
