@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cli.exits import DONE
 from cli.output import ProgressBar, number, print_json, say
-from cli.processes import leave_on_sigterm, pid_file
+from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file
 from storage.directory import DataDir
 from storage.lock import dir_lock
 
@@ -29,6 +29,8 @@ def learn(args: argparse.Namespace) -> int:
         os.nice(NICENESS)
     logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     directory = DataDir.existing(args.data)
+    if args.grow is not None:
+        return _grow(args, directory)
     path = directory.pid_path("learn")
     # A second learner is refused before it writes anything; the pid of a child is written by `up`.
     with dir_lock(args.data, "learn").acquire(), pid_file(path) if args.parent_pid is None else nullcontext():
@@ -47,7 +49,12 @@ def _learn(args: argparse.Namespace, directory: DataDir, reader: Any) -> int:
     settings = Settings(
         every_labels=args.every_labels,
         every_seconds=args.every / 1_000,
+        trees_every=args.trees_every,
         once=args.once,
+        grow=lambda kind, folder: (
+            command_line(["learn", f"--data={args.data}", f"--grow={kind}", f"--into={folder}"]),
+            own_environment(),
+        ),
     )
     with closing(LearnerStore.open(directory)) as store:
         learning = Learning(directory, store, reader, settings)
@@ -57,6 +64,24 @@ def _learn(args: argparse.Namespace, directory: DataDir, reader: Any) -> int:
         finally:
             bar.close()
         _tell(args, learning.summary())
+    return DONE
+
+
+def _grow(args: argparse.Namespace, directory: DataDir) -> int:
+    """Grows trees for the learner that started us, and holds the lock."""
+    from storage.examples import LabelledReader
+    from storage.learner import LearnerStore
+    from training.growing import grow, up_to
+    from training.learner import reached
+    from training.learning import END_OF_TIME, OURS
+    from training.merging import Merged, Place
+
+    with closing(LearnerStore.open(directory)) as store, closing(LabelledReader(directory)) as reader:
+        known = reached(store.places(), directory.partitions)
+        merged = Merged(reader, [Place() for _ in known.places], lambda: END_OF_TIME)
+        before = known.trees.get(args.grow)
+        parent = before.revision or None if before else None
+        grow(args.grow, up_to(merged, known.places), OURS, args.into, parent=parent)
     return DONE
 
 

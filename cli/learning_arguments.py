@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from cli.options import CommandParser, one_of, whole
+from cli.options import CommandParser, one_of, path, whole
 from membrane.times import parse_duration
 
 Command = Callable[..., CommandParser]
@@ -22,9 +22,13 @@ def add_learning(commands: Any, command: Command, data: Callable[[CommandParser]
     data(learn)
     learn.option("--every-labels", whole(10, 1_000_000), "publish after so many labels", default=200, metavar="N")
     learn.option("--every", duration, "publish after so long, if a tenth of these labels are new", default="10m")
+    trees = "grow trees after so many labels, as a challenger; 0: none"
+    learn.option("--trees-every", whole(0, 1_000_000), trees, default=2_000, metavar="N")
     learn.switch("--once", "learn what there is, publish and exit")
     learn.switch("--progress", "show progress although standard error is no terminal")
     learn.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
+    learn.add_argument("--grow", choices=("stage", "churn"), help=argparse.SUPPRESS)
+    learn.add_argument("--into", type=path, help=argparse.SUPPRESS)
 
 
 def add_learn_option(up: CommandParser) -> None:

@@ -19,10 +19,11 @@ import msgspec
 from membrane.errors import InvalidBundle
 from membrane.labelled import Labelled
 from models.bundle import Bundle, Kind
+from models.onnx_model import OnnxModel
 from models.scorer import CLASSES
 from storage.learner import Customer, Learned, LearnerStore
 from training.merging import Merged, Place
-from training.prequential import WINDOW, Answered, TargetLearner, TargetState, answering, figures_of, first_state
+from training.prequential import TREES, WINDOW, Answered, TargetLearner, TargetState, answering, figures_of, first_state
 from training.publishing import Columns, Published, draft
 
 BLOCK: Final = 128
@@ -53,20 +54,22 @@ class Sink(Protocol):
 
 class Reached(msgspec.Struct):
     """How far the learner has come: the place in each partition, how many examples it passed over and why, by target
-    what it published last and which exports it refused."""
+    what it published last, the trees grown last, and how many exports it refused."""
 
     places: list[Place]
     skipped: dict[str, int] = {}
     published: dict[str, Published] = {}
+    trees: dict[str, Published] = {}
     refused: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """When to publish: after so many labels of a target, or so many seconds."""
+    """When to publish: after so many labels of a target, or so many seconds; when to grow trees (0: never)."""
 
     every_labels: int
     every_seconds: float
+    trees_every: int = 0
 
     @property
     def least(self) -> int:
@@ -98,7 +101,7 @@ class Learner:
         sink: Sink,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.reached = _reached(store.places(), partitions)
+        self.reached = reached(store.places(), partitions)
         self.learners: dict[str, TargetLearner] = {}
         self._store = store
         self._merged = merged(self.reached.places)
@@ -142,12 +145,25 @@ class Learner:
     def published(self, kind: Kind, bundle: Bundle | None) -> None:
         """Takes note of what was published of a target; None: it could not be, and is not tried again with the same
         labels."""
-        learned = self.learners[kind].learned
-        before = self.reached.published.get(kind, Published(0, "", ""))
-        found = (bundle.digest, bundle.revision) if bundle else (before.digest, before.revision)
-        self.reached.published[kind] = Published(learned, *found)
+        self._note(self.reached.published, kind, bundle)
         self._published_at[kind] = self._now()
-        self._commit(_Step())
+
+    def trees_due(self) -> list[Kind]:
+        """The targets of which there are so many new labels that trees are to be grown."""
+        every = self._options.trees_every
+        grown = {kind: self.reached.trees[kind].learned if kind in self.reached.trees else 0 for kind in TARGETS}
+        return [kind for kind in TARGETS if every and self.learners[kind].learned - grown[kind] >= every]
+
+    def grown(self, kind: Kind, bundle: Bundle | None) -> None:
+        """Takes note of the trees that were grown; None: they could not be, and are not tried again with the same
+        labels."""
+        self._note(self.reached.trees, kind, bundle)
+        if bundle is not None:
+            self.measure_trees(kind, bundle)
+
+    def measure_trees(self, kind: Kind, bundle: Bundle) -> None:
+        """From now on these trees answer beside the learner, and are measured."""
+        self.learners[kind].beside[TREES] = OnnxModel(bundle)
 
     def passed(self) -> int:
         """How many examples were learned or passed over, ever."""
@@ -175,7 +191,7 @@ class Learner:
 
     def _take(self, example: Labelled, step: _Step) -> None:
         step.taken += 1
-        reason = self._unusable(example)
+        reason = why_unusable(example, self._columns)
         if reason is not None:
             self.reached.skipped[reason] = self.reached.skipped.get(reason, 0) + 1
             return
@@ -186,24 +202,19 @@ class Learner:
         outcome = learner.test_and_learn(example, previous)
         step.recent[example.target].append(outcome.answered)
         step.previous[example.target][customer] = example.label
-        step.publish = learner.learned % self._options.every_labels == 0
+        options = self._options
+        step.publish = any(
+            every and learner.learned % every == 0 for every in (options.every_labels, options.trees_every)
+        )
         self._sink.labelled(example.by, example.target)
         for detector in outcome.drifted:
             self._sink.drifted(example.target, detector)
 
-    def _unusable(self, example: Labelled) -> str | None:
-        """Why an example is passed over."""
-        if example.synthetic:
-            return "synthetic"
-        if example.fingerprint != self._columns.fingerprint:
-            return "other_features"
-        sound = (
-            0 <= example.label < len(CLASSES[example.target])
-            and 0 < example.weight <= 1
-            and len(example.features) == len(self._columns.names)
-            and all(map(math.isfinite, example.features))
-        )
-        return None if sound else "unusable"
+    def _note(self, notes: dict[str, Published], kind: Kind, bundle: Bundle | None) -> None:
+        before = notes.get(kind, Published(0, "", ""))
+        found = (bundle.digest, bundle.revision) if bundle else (before.digest, before.revision)
+        notes[kind] = Published(self.learners[kind].learned, *found)
+        self._commit(_Step())
 
     def _commit(self, step: _Step) -> None:
         self._store.commit(
@@ -225,6 +236,7 @@ class Learner:
         if state is not None and state.fingerprint != self._columns.fingerprint:
             self._store.forget(kind)
             self.reached.published.pop(kind, None)
+            self.reached.trees.pop(kind, None)
             state = None
         window = [] if state is None else [msgspec.json.decode(one, type=Answered) for one in self._store.recent(kind)]
         names = self._columns.names
@@ -232,7 +244,23 @@ class Learner:
         self.learners[kind] = TargetLearner(kind, names, state, window)
 
 
-def _reached(body: bytes, partitions: int) -> Reached:
+def why_unusable(example: Labelled, columns: Columns) -> str | None:
+    """Why an example is passed over, None if it is not."""
+    if example.synthetic:
+        return "synthetic"
+    if example.fingerprint != columns.fingerprint:
+        return "other_features"
+    sound = (
+        0 <= example.label < len(CLASSES[example.target])
+        and 0 < example.weight <= 1
+        and len(example.features) == len(columns.names)
+        and all(map(math.isfinite, example.features))
+    )
+    return None if sound else "unusable"
+
+
+def reached(body: bytes, partitions: int) -> Reached:
+    """What a store holds; the beginning if it is empty."""
     if body:
         return msgspec.json.decode(body, type=Reached)
     return Reached([Place() for _ in range(partitions)])
