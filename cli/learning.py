@@ -92,7 +92,10 @@ def _tell(args: argparse.Namespace, summary: Mapping[str, Any]) -> None:
     for kind, target in summary["targets"].items():
         say(f"{kind}: {number(target['learned'])} labels learned")
         for name, figures in target["figures"].items():
-            say(f"  {name:12} log-loss {figures['log_loss']:.4f}, accuracy {figures['accuracy']:.3f}")
+            say(
+                f"  {name:22} log-loss {figures['log_loss']:.4f} (learner {figures['log_loss_learner']:.4f}), "
+                f"accuracy {figures['accuracy']:.3f}, {number(int(figures['rows']))} labels"
+            )
         if target["published"]:
             say(f"  published as {target['published']['revision']}")
     for reason, count in summary["skipped"].items():

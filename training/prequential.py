@@ -234,13 +234,15 @@ def answering(window: Iterable[Answered]) -> list[str]:
 
 
 def figures_of(window: Iterable[Answered], name: str) -> dict[str, float] | None:
-    """How good somebody's answers were over those rows of a window for which it gave a distribution; None if there is
-    none, or no weight in them."""
+    """How good somebody's answers were over those rows of a window for which it gave a distribution, and the learner's
+    log-loss over the same rows; None if there is none, or no weight in them."""
     rows = [one for one in window if name in one.answers and np.isfinite(one.answers[name]).all()]
     weights = np.array([one.weight for one in rows])
     if not weights.sum():
         return None
-    answers, labels = np.array([one.answers[name] for one in rows]), np.array([one.label for one in rows], np.int64)
+    answers, ours = (np.array([one.answers[who] for one in rows]) for who in (name, LEARNER))
+    labels = np.array([one.label for one in rows], np.int64)
     metrics = {"log_loss": log_loss, "accuracy": accuracy, "macro_f1": macro_f1, "ece": calibration_error}
-    found = {metric: round(measure(answers, labels, weights), 5) for metric, measure in metrics.items()}
-    return {"rows": float(len(rows)), **found}
+    found = {metric: measure(answers, labels, weights) for metric, measure in metrics.items()}
+    found["log_loss_learner"] = log_loss(ours, labels, weights)
+    return {"rows": float(len(rows)), **{metric: round(value, 5) for metric, value in found.items()}}

@@ -20,6 +20,7 @@ from training.equal import require_equal
 from training.prequential import BASELINES, LEARNER, Answered, TargetLearner, figures_of
 
 GOLDEN_ROWS: Final = 24
+_OF_BASELINES: Final = ("log_loss", "accuracy", "macro_f1")
 
 Nominate = Callable[[Kind, str], None]
 """Names an installed bundle (kind, digest) as a challenger."""
@@ -67,10 +68,12 @@ def install(models: Path, made: Bundle) -> Bundle:
 
 def metrics_of(window: Sequence[Answered]) -> dict[str, float]:
     """The prequential figures of a manifest, over the window: the learner's, and the baselines' beside them."""
-    found = figures_of(window, LEARNER) or {}
-    for name in BASELINES:
-        baseline = figures_of(window, name) or {}
-        found |= {f"{metric}_{name}": value for metric, value in baseline.items() if metric not in ("rows", "ece")}
+    found = {}
+    for name in (LEARNER, *BASELINES):
+        figures = figures_of(window, name) or {}
+        suffix = "" if name == LEARNER else f"_{name}"
+        wanted = ("rows", "log_loss", "accuracy", "macro_f1", "ece") if name == LEARNER else _OF_BASELINES
+        found |= {f"{metric}{suffix}": figures[metric] for metric in wanted if metric in figures}
     return found
 
 

@@ -61,7 +61,7 @@ def test_the_figures_are_told_in_words(taught, capsys):
     data, _ = taught
     assert main.main(["learn", "--data", str(data), "--once"]) == exits.DONE
     text = capsys.readouterr().out
-    assert "labels learned\n  learner      log-loss 0." in text
+    assert "labels learned\n  learner                log-loss " in text
     assert "published as 1970-01-01." in text
 
 
