@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
+from cli.examples_arguments import add_examples
 from cli.learning_arguments import add_learn_option, add_learning
 from cli.options import CommandParser, moment, one_of, path, share, whole
 from cli.training_arguments import add_training
@@ -33,6 +34,7 @@ def build_parser() -> CommandParser:
     _add_principles(commands)
     _add_demo(commands)
     _add_stores(commands)
+    add_examples(commands)
     add_training(commands)
     return parser
 

@@ -46,6 +46,14 @@ class _Tick(msgspec.Struct):
     time: int
 
 
+def tick_time(record: LogRecord) -> int | None:
+    """The event time of a tick, None for one that cannot be decoded."""
+    try:
+        return msgspec.json.decode(record.body, type=_Tick).time
+    except msgspec.MsgspecError:
+        return None
+
+
 class _Revision(msgspec.Struct):
     kind: str
     revision: str = ""
@@ -175,10 +183,11 @@ class PartitionSteps:
         self.meta, self.next_offset = applied.meta, applied.commit.next_offset
 
     def _add_tick(self, stretch: Stretch, record: LogRecord) -> None:
-        try:
-            stretch.ticks.append((record.offset, msgspec.json.decode(record.body, type=_Tick).time))
-        except msgspec.MsgspecError as error:
-            self.dropped.append(Dropped(record.offset, f"undecodable: {error}"))
+        t = tick_time(record)
+        if t is None:
+            self.dropped.append(Dropped(record.offset, "undecodable: a tick"))
+        else:
+            stretch.ticks.append((record.offset, t))
 
     def _stretch(self, work: _Work, stretch: Stretch) -> int | None:
         """Apply a stretch: all at once, or tick by tick where a tick may be due to more customers than one commit

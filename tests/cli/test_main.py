@@ -23,7 +23,7 @@ COMMANDS = {
     "up", "serve", "stream", "replay", "dataset uci_incidents", "dataset completejourney", "simulate-customers",
     "decide", "explain", "follow", "ledger", "learn", "principles check", "principles test", "principles simulate",
     "principles shadow-report", "pause add", "pause end", "pause list", "models list", "rebuild", "digest",
-    "dead-letters list", "doctor", "demo",
+    "dead-letters list", "doctor", "demo", "examples export", "examples status", "skew",
 }  # fmt: skip
 
 
