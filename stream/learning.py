@@ -17,10 +17,13 @@ import msgspec
 from membrane import labelling
 from membrane.examples import WHOLE, Joined, Served, join, keep, leave, passed, wait
 from membrane.features import fingerprint
+from membrane.labelled import RULES
 from membrane.ports import Learned
 from membrane.record import Label, Record
+from membrane.stages import rule_stage
 from membrane.times import DAY
 from membrane.tracker import Score
+from membrane.vocabulary import STAGES
 from stream.block import DecodedSignal
 from stream.meta import Meta
 
@@ -74,7 +77,8 @@ class Gathered:
         due, said = keep(record, offset)
         self.said += [(offset, one) for one in said]
         self.unmatched -= sum(to == offset for to, _ in said) if waiting else 0
-        served = Served(array("f", row).tobytes(), _FINGERPRINT, _by_revision(scores, revisions), revisions)
+        given = {**_by_revision(scores, revisions), RULES: _ruled(record)}
+        served = Served(array("f", row).tobytes(), _FINGERPRINT, given, revisions)
         self.kept.append((offset, record.tenant, record.customer, record.clock, due, _encode(served)))
 
     def _join(self, record: Record, offset: int, label: Label) -> None:
@@ -93,6 +97,12 @@ def _by_revision(score: Score, revisions: Revisions) -> dict[str, tuple[float, .
     if score.churn >= 0:
         found[revisions["churn_model"]] = (1.0 - score.churn, score.churn)
     return found
+
+
+def _ruled(record: Record) -> tuple[float, ...]:
+    """The stage that the rules name at the record's clock, as probabilities."""
+    stage = rule_stage(record.state, record.tracker, record.clock).stage
+    return tuple(float(index == stage) for index in range(len(STAGES)))
 
 
 def settle(gathered: Gathered, meta: Meta, horizons: Horizons) -> Learned | None:

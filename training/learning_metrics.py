@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from membrane.examples import CLOSED, HORIZON_PASSED, QUIET
+from membrane.labelling import CONTENT, DISSATISFIED, NPS
 from models.bundle import Kind
 from storage.metric_files import use_directory
 from training.prequential import BASELINES, LEARNER, TREES
 
-FUNCTIONS: Final = frozenset({"dissatisfied", "content", "nps", "closed", "quiet", "horizon"})
+FUNCTIONS: Final = frozenset({DISSATISFIED, CONTENT, NPS, CLOSED, QUIET, HORIZON_PASSED})
 GIVEN: Final = "given"
 """In the place of the name of whoever gave a label: no metric names a person."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
-from membrane.labelled import Labelled
+from membrane.labelled import RULES, Labelled
 from models import calibration
 from models.bundle import Kind
 from models.calibration import Calibration
@@ -32,7 +32,7 @@ RECALIBRATE_EARLY: Final = 20
 """While the window is not full."""
 WATCHED: Final = ("tone_mean_7d", "open_cases", "usage_ratio_7d_30d", "silence")
 """The features whose drift is watched."""
-LEARNER, MAJORITY, NO_CHANGE, RULES, TREES = "learner", "majority", "no_change", "rules", "trees"
+LEARNER, MAJORITY, NO_CHANGE, TREES = "learner", "majority", "no_change", "trees"
 BASELINES: Final = (MAJORITY, NO_CHANGE, RULES)
 ERROR: Final = "error"
 

@@ -68,7 +68,7 @@ def install(models: Path, made: Bundle) -> Bundle:
 
 def metrics_of(window: Sequence[Answered]) -> dict[str, float]:
     """The prequential figures of a manifest, over the window: the learner's, and the baselines' beside them."""
-    found = {}
+    found: dict[str, float] = {}
     for name in (LEARNER, *BASELINES):
         figures = figures_of(window, name) or {}
         suffix = "" if name == LEARNER else f"_{name}"

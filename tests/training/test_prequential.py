@@ -4,13 +4,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from membrane.labelled import RULES
 from membrane.vocabulary import STAGES
 from tests.training.learning import COLUMNS, examples
 from training.prequential import (
     LEARNER,
     MAJORITY,
     NO_CHANGE,
-    RULES,
     Answered,
     TargetLearner,
     TargetState,
