@@ -13,9 +13,11 @@ DELTA_FEATURE: Final = 0.0005
 
 
 class Watch(Struct):
-    """What a detector was given since it last found a change, at most `MOST_VALUES`, and how many changes it found."""
+    """What a detector was given since the last change, at most `MOST_VALUES`, and how many changes it told. `rises`:
+    only a mean that went up is told (an error that falls is no drift)."""
 
     delta: float
+    rises: bool = False
     values: list[float] = []
     detections: int = 0
 
@@ -33,7 +35,7 @@ class Detector:
 
     def update(self, value: float) -> bool:
         """Whether the mean has changed, as far as this number shows."""
-        values = self.watch.values
+        values, before = self.watch.values, self._adwin.estimation
         values.append(value)
         if len(values) > MOST_VALUES:
             del values[: MOST_VALUES // 2]
@@ -42,10 +44,11 @@ class Detector:
             self._adwin.update(value)
         if not self._adwin.drift_detected:
             return False
-        self.watch.detections += 1
+        told = not self.watch.rises or self._adwin.estimation > before
+        self.watch.detections += told
         values.clear()
         self._adwin = self._fed()
-        return True
+        return told
 
     def _fed(self) -> Any:
         """A new ADWIN that was given the values that are kept. It looked at each of them before and found nothing."""

@@ -98,7 +98,7 @@ def first_state(kind: Kind, names: Sequence[str], fingerprint: str) -> TargetSta
         [float("inf")] * width,
         [float("-inf")] * width,
         [1.0] * classes,
-        {ERROR: Watch(DELTA_ERROR), **{name: Watch(DELTA_FEATURE) for name in features}},
+        {ERROR: Watch(DELTA_ERROR, rises=True), **{name: Watch(DELTA_FEATURE) for name in features}},
     )
 
 

@@ -10,6 +10,8 @@ from contextlib import closing, suppress
 
 import apsw
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from cli import exits, main
 from cli.learning import NICENESS
@@ -50,6 +52,19 @@ def test_what_there_is_is_learned_published_and_named_a_challenger(taught):
         manifest = Registry(data / "models").load(target["published"]["digest"]).manifest
         assert (manifest.provenance, manifest.fingerprint) == ("tenant", OURS.fingerprint)
         assert manifest.labels_until > 0
+
+
+def test_the_metrics_of_the_api_tell_it_and_name_nobody(taught):
+    data, told = taught
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(data / "run" / "metrics"))
+    text = generate_latest(registry).decode()
+    learned = {kind: target["learned"] for kind, target in told["targets"].items()}
+    for kind, count in learned.items():
+        assert f'membrane_labels_total{{by="horizon",target="{kind}"}} {float(count)}' in text
+    for model, role in (("online-stage", "learner"), ("churn-majority", "baseline"), ("stage-no_change", "baseline")):
+        assert f'membrane_model_log_loss{{model="{model}",role="{role}"}}' in text
+    assert "c-1" not in text
 
 
 def test_a_second_time_learns_nothing_twice(taught):

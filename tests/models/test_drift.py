@@ -34,6 +34,13 @@ def test_a_change_is_found_after_the_window_has_been_cut_many_times():
     assert run(errors(2, (0.1, 9_000), (0.5, 400)))[0][-1] >= 9_000
 
 
+def test_an_error_that_falls_is_no_drift():
+    detector = Detector(Watch(0.002, rises=True))
+    assert not any(detector.update(value) for value in errors(6, (0.6, 800), (0.1, 800)))
+    assert any(detector.update(value) for value in errors(7, (0.5, 300)))
+    assert detector.watch.detections == 1
+
+
 def test_no_change_is_found_where_there_is_none():
     assert sum(len(run(errors(seed, (0.2, 4_000)))[0]) for seed in range(5)) <= 1
 

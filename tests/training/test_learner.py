@@ -16,7 +16,8 @@ from storage.learner import LearnerStore
 from tests.training.learning import COLUMNS, WIDTH, Rows, examples
 from training.learner import Learner, Options
 from training.merging import Merged
-from training.publishing import Columns
+from training.prequential import TREES
+from training.publishing import Columns, install
 
 ROOT = Path(__file__).parents[2]
 ALL = 2**62
@@ -32,8 +33,10 @@ class Heard:
         return lambda *what: self.told.append((name, *what))
 
 
-def learner(store, rows, *, every_labels=200, every_seconds=1e9, columns=COLUMNS, partitions=4, now=lambda: 0.0):
-    options = Options(every_labels=every_labels, every_seconds=every_seconds)
+def learner(
+    store, rows, *, every_labels=200, every_seconds=1e9, trees_every=0, columns=COLUMNS, partitions=4, now=lambda: 0.0
+):
+    options = Options(every_labels=every_labels, every_seconds=every_seconds, trees_every=trees_every)
     return Learner(
         store, lambda places: Merged(rows, places, lambda: ALL), columns, options,
         partitions=partitions, sink=Heard(), now=now,
@@ -114,6 +117,25 @@ def test_time_publishes_what_is_new_if_it_is_enough(tmp_path):
         one.published("stage", one.draft("stage"))
         clock[0] = 1_300.0
         assert one.due() == ["churn"]
+
+
+def test_trees_are_due_after_so_many_labels_and_answer_from_then_on_after_a_restart_too(tmp_path):
+    rows, directory = Rows(examples(500)), DataDir.open(tmp_path, 4)
+    with closing(LearnerStore.open(directory)) as store:
+        one = learner(store, rows, trees_every=100)
+        while not one.trees_due():
+            one.step()
+        [kind] = one.trees_due()
+        assert one.learners[kind].learned == 100
+        one.grown(kind, install(directory.models_path, one.draft(kind)))
+        one.step()
+        assert [TREES in answered.answers for answered in one.learners[kind].window][99:101] == [False, True]
+    with closing(LearnerStore.open(directory)) as store:
+        again = learner(store, rows, trees_every=100)
+        assert again.reached.trees[kind] == one.reached.trees[kind]
+        again.grown(kind, None)
+        assert again.reached.trees[kind].digest == one.reached.trees[kind].digest
+        assert kind not in again.trees_due()
 
 
 def test_too_few_labels_or_one_class_alone_are_not_published(tmp_path):
