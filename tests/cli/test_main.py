@@ -21,7 +21,8 @@ from membrane.errors import (
 
 COMMANDS = {
     "up", "serve", "stream", "replay", "dataset uci_incidents", "dataset completejourney", "simulate-customers",
-    "decide", "explain", "follow", "ledger", "learn", "score", "train stage", "train churn", "principles check", "principles test", "principles simulate",
+    "decide", "explain", "follow", "ledger",
+    "learn", "score", "train stage", "train churn", "principles check", "principles test", "principles simulate",
     "principles shadow-report", "pause add", "pause end", "pause list", "models list", "rebuild", "digest",
     "dead-letters list", "doctor", "demo", "examples export", "examples status", "skew",
 }  # fmt: skip
