@@ -6,6 +6,7 @@ import argparse
 from typing import Any, Final
 
 from cli.examples_arguments import add_examples
+from cli.learning_arguments import add_learn_option, add_learning
 from cli.models_arguments import add_models
 from cli.options import CommandParser, moment, one_of, path, share, whole
 from cli.training_arguments import add_training
@@ -68,6 +69,8 @@ def _add_services(commands: Commands) -> None:
         parser.option("--partitions", whole(1, 256), "partitions of the log, fixed when DATA is made", metavar="N")
         parser.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
         _service_options(parser)
+    add_learn_option(up)
+    add_learning(commands, _command, _data)
     stream.switch("--takeover", "take over from a writer that hangs")
     stream.option("--share", share, "which share of the partitions is ours, of how many", default="0/1", metavar="I/N")
 

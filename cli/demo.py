@@ -79,6 +79,7 @@ def running_service() -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="membrane-demo-") as folder:
         port = free_port("127.0.0.1")
         options = ["--data", folder, "--port", str(port), "--clock", "signals", "--partitions", str(PARTITIONS)]
+        options += ["--learn", "off"]  # the story has too few labels to learn from
         log = Path(folder, "up.log")
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import importlib.util
 import logging
 import socket
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ URL_FILE: Final = "api.url"
 def up(args: argparse.Namespace) -> int:
     """Takes the directory, prepares it and supervises its processes."""
     leave_on_sigterm()
-    run = args.data / "run"
+    run, learns = args.data / "run", _learns(args.learn)
     with only_one(args.data), pid_file(run / "up.pid"):
         _prepare(args)
         port = args.port or free_port(args.host)
@@ -37,6 +38,8 @@ def up(args: argparse.Namespace) -> int:
             Child("the API", _serve_command(args, port), run / "api.pid"),
             Child("the stream", _stream_command(args), run / "stream.pid", replaceable=True),
         ]
+        if learns:
+            children.append(Child("the learner", _learn_command(args), run / "learn.pid", optional=True))
         supervisor = Supervisor(
             children, is_ready=lambda: is_ready(args.host, port), announce=lambda: _announce(args, url, children)
         )
@@ -157,7 +160,7 @@ def _address(host: str) -> str:
 
 def _announce(args: argparse.Namespace, url: str, children: list[Child]) -> None:
     if args.json:
-        api, stream = children
+        api, stream = children[:2]
         print_json({"url": url, "data": str(args.data), "pids": {"api": api.pid, "stream": stream.pid}})
     else:
         say(f"membrane is ready at {url} (data in {args.data}, clock: {args.clock}; Ctrl-C ends it)")
@@ -177,6 +180,18 @@ def _serve_command(args: argparse.Namespace, port: int) -> list[str]:
 
 def _stream_command(args: argparse.Namespace) -> list[str]:
     return ["stream", *_flag("--data", args.data), *_flag("--runner", args.runner), *_flag("--batch", args.batch)]
+
+
+def _learns(wish: str) -> bool:
+    """Whether `up` runs a learner: `auto` where what it needs is installed. UsageError where it is not, for `on`."""
+    installed = importlib.util.find_spec("river") is not None
+    if wish == "on" and not installed:
+        raise UsageError("--learn on: the extra `train` is required, River is not installed")
+    return wish != "off" and installed
+
+
+def _learn_command(args: argparse.Namespace) -> list[str]:
+    return ["learn", *_flag("--data", args.data)]
 
 
 def _flag(name: str, value: object) -> list[str]:

@@ -29,12 +29,14 @@ _HEARD: Final = frozenset({*_STOPPED_BY, signal.SIGCHLD})
 @dataclass(slots=True)
 class Child:
     """One process to keep alive: `membrane COMMAND`, its pid in a file. `replaceable`: another process may take over
-    its work while it runs; then it is left ended and the others go on."""
+    its work while it runs; then it is left ended and the others go on. `optional`: it is started once the others are
+    ready, and where no restart helps it is left ended, too."""
 
     name: str
     command: list[str]
     pid_path: Path
     replaceable: bool = False
+    optional: bool = False
     pid: int = 0
     restarts: deque[float] = field(default_factory=deque)
 
@@ -68,8 +70,7 @@ class Supervisor:
         ends for a reason that a restart does not mend. No child is left behind."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         try:
-            for child in self._children:
-                child.start()
+            self._start(optional=False)
             return self._watch()
         finally:
             stop(self._children)
@@ -87,6 +88,12 @@ class Supervisor:
             if self._waiting and self._is_ready():
                 self._waiting = False
                 self._announce()
+                self._start(optional=True)
+
+    def _start(self, *, optional: bool) -> None:
+        for child in self._children:
+            if child.optional is optional:
+                child.start()
 
     def _restart(self, child: Child, code: int) -> int | None:
         """Starts a child that has ended again; our exit code when that would be no use. One that was refused at the
@@ -95,21 +102,28 @@ class Supervisor:
             complain(f"{child.name} was taken over by another process; the others go on (when it ends, start anew)")
             return None
         if code in _HOPELESS:
-            return code
+            return self._give_up(child, f"ended ({describe_end(code)})", code)
         now = time.monotonic()
         while child.restarts and child.restarts[0] <= now - PER_SECONDS:
             child.restarts.popleft()
         if len(child.restarts) == MOST_RESTARTS:
-            complain(
-                f"{child.name} ended {MOST_RESTARTS + 1} times within a minute, the last time {describe_end(code)}"
-            )
-            return UNHEALTHY
+            often = f"ended {MOST_RESTARTS + 1} times within a minute, the last time {describe_end(code)}"
+            return self._give_up(child, often, UNHEALTHY)
         child.restarts.append(now)
         complain(
             f"{child.name} ended ({describe_end(code)}): restart {len(child.restarts)} of {MOST_RESTARTS} a minute"
         )
         child.start()
         return None
+
+    def _give_up(self, child: Child, how: str, code: int) -> int | None:
+        """Our exit code when a child cannot go on; none when the others can do without it."""
+        if child.optional:
+            complain(f"{child.name} {how}; the others go on without it")
+            return None
+        if code == UNHEALTHY:
+            complain(f"{child.name} {how}")
+        return code
 
 
 def stop(children: Sequence[Child]) -> None:

@@ -47,7 +47,7 @@ from serving import limits
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent
 DURATION_UNITS: Final = "hours, minutes, seconds, ms"
-METRIC_SOURCES: Final = ("serving/metrics.py", "stream/metrics.py")
+METRIC_SOURCES: Final = ("serving/metrics.py", "stream/metrics.py", "training/learning_metrics.py")
 _PART: Final = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 _HELP: Final = re.compile(r"(?P<text>.*?)(?: \(default (?P<default>[^)]*)\))?(?: \[(?P<variable>\w+)\])?")
 _METRIC_KINDS: Final = {"Counter": "_total", "Gauge": "", "Histogram": ""}

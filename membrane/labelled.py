@@ -8,6 +8,8 @@ from msgspec import Struct
 
 Target = Literal["stage", "churn"]
 TARGETS: Final[tuple[Target, ...]] = ("stage", "churn")
+RULES: Final = "rules"
+"""Among the scores of an example: the stage that the rules named, without a model."""
 
 
 class Labelled(Struct, frozen=True, kw_only=True):

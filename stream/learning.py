@@ -17,9 +17,12 @@ import msgspec
 from membrane import labelling
 from membrane.examples import WHOLE, Joined, Served, join, keep, leave, passed, wait
 from membrane.features import fingerprint
+from membrane.labelled import RULES
 from membrane.ports import Learned
 from membrane.record import Label, Record
+from membrane.stages import rule_stage
 from membrane.times import DAY
+from membrane.vocabulary import STAGES
 from stream.block import DecodedSignal
 from stream.meta import Meta
 
@@ -74,7 +77,7 @@ class Gathered:
         due, said = keep(record, offset)
         self.said += [(offset, one) for one in said]
         self.unmatched -= sum(to == offset for to, _ in said) if waiting else 0
-        served = Served(array("f", row).tobytes(), _FINGERPRINT, scores, revisions)
+        served = Served(array("f", row).tobytes(), _FINGERPRINT, {**scores, RULES: _ruled(record)}, revisions)
         self.kept.append((offset, record.tenant, record.customer, record.clock, due, _encode(served)))
 
     def _join(self, record: Record, offset: int, label: Label) -> None:
@@ -84,6 +87,12 @@ class Gathered:
             self.unmatched += 1
         else:
             self.said.append((offset, (example, label)))
+
+
+def _ruled(record: Record) -> tuple[float, ...]:
+    """The stage that the rules name at the record's clock, as probabilities."""
+    stage = rule_stage(record.state, record.tracker, record.clock).stage
+    return tuple(float(index == stage) for index in range(len(STAGES)))
 
 
 def settle(gathered: Gathered, meta: Meta, horizons: Horizons) -> Learned | None:

@@ -45,8 +45,9 @@ def command(*words: object) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours without options of Membrane's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MEMBRANE_")}
+    """Ours without options of Membrane's; `up` runs no learner unless it is told to."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMBRANE_")}
+    return {**kept, "MEMBRANE_LEARN": "off"}
 
 
 def run(*words: object, seconds: float = DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
@@ -96,7 +97,7 @@ class Service:
         return httpx.Client(base_url=self.url, **given)
 
     def pid(self, role: str) -> int:
-        """The living pid that DIR/run/<role>.pid holds (`up`, `api`, `stream`)."""
+        """The living pid that DIR/run/<role>.pid holds (`up`, `api`, `stream`, `learn`)."""
         path, found = self.data / "run" / f"{role}.pid", 0
 
         def is_there() -> bool:

@@ -22,10 +22,10 @@ from models.scorer import CLASSES
 from training import judging, splits
 from training.calibration import spread
 from training.choosing import Chosen, Rows, Wish, choose, fits
+from training.equal import require_equal
 from training.export import export
 from training.judging import Judged
 from training.labels import Labels
-from training.linear import require_equal
 from training.plan import Examples, Plan
 from training.progress import Progress, silent
 from training.report import Report

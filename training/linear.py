@@ -17,14 +17,12 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from membrane.errors import InvalidBundle
 from models.bundle import Linear
 from training.labels import Labels
 
 Rows = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
-TOLERANCE: Final = 1e-5
 OPSET: Final = 17
 _TEMPERATURES: Final = np.geomspace(0.4, 4.0, 93)
 
@@ -86,19 +84,6 @@ def linear_weights(pipeline: Pipeline) -> Linear:
     mean, scale = clip.data_min_ + scaler.mean_ / clip.scale_, scaler.scale_ / clip.scale_
     vector = [tuple(float(value) for value in row) for row in (mean, scale, clip.data_min_, clip.data_max_, *both)]
     return Linear(mean=vector[0], scale=vector[1], low=vector[2], high=vector[3], coef=tuple(vector[4:]))
-
-
-def require_equal(exported: Floats, source: Floats) -> None:
-    """InvalidBundle unless two sets of probabilities (n, classes) agree within 1e-5, and on the greatest class of
-    every row in which the source's two greatest are further apart than that."""
-    worst = float(np.abs(exported - source).max())
-    if not worst <= TOLERANCE:
-        raise InvalidBundle(f"export: probabilities within {TOLERANCE} of the source required, got {worst}")
-    ranked = np.sort(source, axis=1)
-    decided = ranked[:, -1] - ranked[:, -2] > TOLERANCE
-    others = int((exported.argmax(axis=1) != source.argmax(axis=1))[decided].sum())
-    if others:
-        raise InvalidBundle(f"export: the same greatest class as the source required, got another in {others} rows")
 
 
 def _softmax(logits: Floats) -> Floats:

@@ -18,6 +18,7 @@ from models.bundle import Bundle, Golden, Kind, Manifest, read_bundle, write_bun
 from models.onnx_model import OnnxModel
 from models.scorer import CLASSES, load_bundle
 from training import linear
+from training.equal import require_equal
 from training.evaluation import Metrics, churn_metrics, previous_labels, stage_metrics
 from training.labels import UNLABELLED, Labels, TruthTable
 from training.linear import Rows
@@ -111,7 +112,7 @@ def _learn(kind: Kind, examples: _Examples, recipe: Recipe) -> Bundle:
     metrics = _metrics(kind, learned, test, source)
     draft = Bundle("", _manifest(kind, recipe, metrics, pipeline), Golden((), ()), linear.to_onnx_bytes(pipeline))
     exported = OnnxModel(draft).probabilities(test.rows)
-    linear.require_equal(exported, source)
+    require_equal(exported, source)
     spread = np.linspace(0, len(test.rows) - 1, _GOLDEN_ROWS).astype(np.int64)
     return msgspec.structs.replace(draft, golden=_golden(test.rows[spread], exported[spread]))
 

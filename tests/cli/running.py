@@ -48,7 +48,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS)
 
 def clean_environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MEMBRANE_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+    return {**kept, "PYTHONPATH": str(ROOT), "MEMBRANE_LEARN": "off", **variables}
 
 
 def alive(pid: int) -> bool:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 import shutil
+from contextlib import closing
 
 import msgspec
 import pytest

@@ -22,7 +22,7 @@ def spawn(command):
     return os.posix_spawn(sys.executable, [sys.executable, "-c", *command], dict(os.environ))
 supervisor.spawn = spawn
 children = [
-    Child(f"child {n}", [code], folder / f"{n}.pid", replaceable="now" in code)
+    Child(f"child {n}", [code], folder / f"{n}.pid", replaceable="now" in code, optional="optional" in code)
     for n, code in enumerate(sys.argv[2:])
 ]
 def announce():
@@ -98,6 +98,42 @@ def test_a_child_that_was_taken_over_is_left_and_the_others_go_on(tmp_path):
     process.terminate()
     process.communicate(timeout=5)
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_an_optional_child_that_no_restart_helps_is_left_and_the_others_go_on(tmp_path, code):
+    process = supervise(tmp_path, SLEEP, f"optional = 1; raise SystemExit({code})")
+    error = process.stderr.readline()
+    assert f"child 1 ended (exit code {code}); the others go on without it" in error
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(5) == 0
+    process.communicate()
+
+
+def test_an_optional_child_that_dies_too_often_is_left_and_the_others_go_on(tmp_path):
+    process = supervise(tmp_path, SLEEP, "optional = 1; import os; os.kill(os.getpid(), 9)")
+    errors = [process.stderr.readline() for _ in range(6)]
+    assert "restart 5 of 5 a minute" in errors[4]
+    assert "child 1 ended 6 times within a minute, the last time SIGKILL; the others go on without it" in errors[5]
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(5) == 0
+    process.communicate()
+
+
+def test_an_optional_child_is_started_once_the_others_are_ready(tmp_path):
+    process = supervise(tmp_path, SLEEP, "optional = 1; import time; time.sleep(60)")
+    first, second = process.stdout.readline().split()[1:]
+    assert (int(first) > 0, int(second)) == (True, 0)
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "1.pid").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(int((tmp_path / "1.pid").read_text()), 0)
+    process.terminate()
+    assert process.wait(5) == 0
+    process.communicate()
 
 
 def test_pid_files_hold_the_pids_of_the_children(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from membrane.examples import HORIZON, JOINED_FOR, Served
 from membrane.features import FEATURE_NAMES, fingerprint
-from membrane.labelled import TARGETS
+from membrane.labelled import RULES, TARGETS
 from membrane.record import decode
 from membrane.times import DAY, HOUR, format_time
 from membrane.vocabulary import STAGES
@@ -148,7 +148,7 @@ def test_an_example_is_what_was_served() -> None:
         assert (tenant, customer, len(row)) == ("default", "c-1", len(FEATURE_NAMES))
         assert served.fingerprint == fingerprint()
         assert due is None or due == time + HORIZON
-        assert set(served.scores) == {"made-up"}
+        assert set(served.scores) == {"made-up", RULES}
         assert served.revisions["stage_model"] == "made-up"
         assert msgspec.json.decode(log.records[offset].body)["time"] == time
     assert sorted(store.examples) == [offset for offset, _ in sorted(store.examples.items(), key=lambda one: one[1][0])]

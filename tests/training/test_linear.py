@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss
 
 from membrane.errors import InvalidBundle
 from training import linear
+from training.equal import require_equal
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def test_an_export_answers_as_its_source(examples):
     linear.calibrate_churn(pipeline, *examples)
     session = ort.InferenceSession(linear.to_onnx_bytes(pipeline))
     (exported,) = session.run(["probabilities"], {"features": examples[0]})
-    linear.require_equal(exported.astype(float), pipeline.predict_proba(examples[0]))
+    require_equal(exported.astype(float), pipeline.predict_proba(examples[0]))
 
 
 def test_calibration_mends_a_model_that_is_too_sure(examples):
@@ -84,13 +85,13 @@ def test_a_class_without_a_label_or_a_feature_without_a_number_is_refused(exampl
 def test_an_export_that_differs_is_refused(exported, problem):
     source = np.array([[0.6, 0.4]])
     if problem is None:
-        linear.require_equal(np.array(exported), source)
+        require_equal(np.array(exported), source)
     else:
         with pytest.raises(InvalidBundle, match=problem):
-            linear.require_equal(np.array(exported), source)
+            require_equal(np.array(exported), source)
 
 
 def test_another_greatest_class_is_refused_unless_it_was_a_tie():
-    linear.require_equal(np.array([[0.499999, 0.500001]]), np.array([[0.500001, 0.499999]]))
+    require_equal(np.array([[0.499999, 0.500001]]), np.array([[0.500001, 0.499999]]))
     with pytest.raises(InvalidBundle, match="greatest class"):
-        linear.require_equal(np.array([[0.499997, 0.500003]]), np.array([[0.500006, 0.499994]]))
+        require_equal(np.array([[0.499997, 0.500003]]), np.array([[0.500006, 0.499994]]))

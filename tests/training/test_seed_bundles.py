@@ -88,7 +88,7 @@ def test_an_export_that_differs_is_refused_and_writes_nothing(tmp_path, monkeypa
     def refuse(exported, source):
         raise InvalidBundle("export: differs")
 
-    monkeypatch.setattr("training.linear.require_equal", refuse)
+    monkeypatch.setattr("training.seed_bundles.require_equal", refuse)
     with pytest.raises(InvalidBundle, match="differs"):
         make_seed_bundles(fading_sums, tmp_path, RECIPE)
     assert list(tmp_path.iterdir()) == []
