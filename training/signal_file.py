@@ -46,6 +46,12 @@ class Refusals:
             self.reasons.append(f"line {line}: {fault}")
 
 
+def in_time_order(times: npt.ArrayLike, keys: npt.ArrayLike) -> Integers:
+    """The places of signals by (time, place), of those with the same key the first place alone."""
+    first = np.sort(np.unique(np.asarray(keys, np.int64), return_index=True)[1])
+    return first[np.argsort(np.asarray(times, np.int64)[first], kind="stable")].astype(np.int64)
+
+
 class SignalFile:
     """The signals of an NDJSON file (a CloudEvent a line) by (time, line); of those with one source and id the first
     line counts (`duplicates` were left out). In memory it keeps 16 bytes a line."""
@@ -58,10 +64,9 @@ class SignalFile:
         if not len(keys):
             found = f"none of {self.refusals.lines} lines is one" if self.refusals.lines else "the file is empty"
             raise UsageError("; ".join([f"{path}: signals were required, {found}", *self.refusals.reasons]))
-        first_lines = np.sort(np.unique(keys, return_index=True)[1])
-        self.duplicates = len(keys) - len(first_lines)
-        by_time = first_lines[np.argsort(times[first_lines], kind="stable")]
-        self._begins, self._times = begins[by_time], times[by_time]
+        order = in_time_order(times, keys)
+        self.duplicates = len(keys) - len(order)
+        self._begins, self._times = begins[order], times[order]
 
     def __len__(self) -> int:
         return len(self._times)
