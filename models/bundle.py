@@ -3,6 +3,8 @@
     manifest.json   what the model is, and the sha256 of every other file
     model.onnx      the model
     golden.json     rows and the outputs they must give
+    trees.json      of a model of trees: its nodes, for drivers
+    encoder.json    of a model over a table: how cells become numbers
     digest          sha256 of manifest.json: the identity of the bundle
 
 `read_bundle` takes the bytes of every file once and checks the digests before anything looks inside; whoever runs
@@ -21,10 +23,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from membrane.errors import InvalidBundle
+from models.encoder import Encoder
+from models.trees import Trees
 
 MANIFEST: Final = "manifest.json"
 MODEL: Final = "model.onnx"
 GOLDEN: Final = "golden.json"
+TREES: Final = "trees.json"
+ENCODER: Final = "encoder.json"
 DIGEST: Final = "digest"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -89,6 +95,8 @@ class Bundle(Struct, frozen=True):
     manifest: Manifest
     golden: Golden
     model: bytes
+    trees: Trees | None = None
+    encoder: Encoder | None = None
 
     @property
     def revision(self) -> str:
@@ -113,15 +121,36 @@ def read_bundle(directory: Path, digest: str | None = None) -> Bundle:
     if digest is not None and digest != actual:
         raise _fault(directory, MANIFEST, f"sha256 {digest} required", actual)
     manifest = _decode(directory, MANIFEST, manifest_bytes, Manifest)
-    if set(manifest.digests) != {MODEL, GOLDEN}:
-        raise _fault(directory, MANIFEST, f"digests of {MODEL} and {GOLDEN} required", sorted(manifest.digests))
+    if not {MODEL, GOLDEN} <= set(manifest.digests) <= {MODEL, GOLDEN, TREES, ENCODER}:
+        required = f"digests of {MODEL} and {GOLDEN} required (and of {TREES} and {ENCODER}, if there are any)"
+        raise _fault(directory, MANIFEST, required, sorted(manifest.digests))
     files = {name: _read_checked(directory, name, wanted) for name, wanted in manifest.digests.items()}
-    return Bundle(actual, manifest, _decode(directory, GOLDEN, files[GOLDEN], Golden), files[MODEL])
+    return Bundle(
+        actual,
+        manifest,
+        _decode(directory, GOLDEN, files[GOLDEN], Golden),
+        files[MODEL],
+        _decode(directory, TREES, files[TREES], Trees) if TREES in files else None,
+        _decode(directory, ENCODER, files[ENCODER], Encoder) if ENCODER in files else None,
+    )
 
 
-def write_bundle(directory: Path, manifest: Manifest, golden: Golden, model: bytes) -> str:
+def write_bundle(
+    directory: Path,
+    manifest: Manifest,
+    golden: Golden,
+    model: bytes,
+    *,
+    trees: Trees | None = None,
+    encoder: Encoder | None = None,
+) -> str:
     """Write a bundle into `directory` (made if missing); its digest. `manifest.digests` are filled in here."""
     files = {MODEL: model, GOLDEN: msgspec.json.encode(golden) + b"\n"}
+    files |= {
+        name: msgspec.json.encode(part) + b"\n"
+        for name, part in ((TREES, trees), (ENCODER, encoder))
+        if part is not None
+    }
     stamped = msgspec.structs.replace(manifest, digests={name: _sha256(body) for name, body in files.items()})
     files[MANIFEST] = msgspec.json.encode(stamped) + b"\n"
     digest = _sha256(files[MANIFEST])

@@ -12,6 +12,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from membrane.errors import InvalidBundle
 from models.bundle import Bundle
+from models.trees import Attribution
 
 OUTPUT: Final = "probabilities"
 GOLDEN_TOLERANCE: Final = 1e-5
@@ -53,6 +54,7 @@ class OnnxModel:
             raise self._fault(f"an output named {OUTPUT}", outputs)
         self._input = inputs[0].name
         self._linear = self._weights()
+        self._trees = self._attribution(width)
 
     def probabilities(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Rows (n, features) -> (n, classes); all NaN in a row for which the model gives no distribution."""
@@ -67,16 +69,28 @@ class OnnxModel:
     def drivers(self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64], at_most: int = 3) -> list[Drivers]:
         """For each row (n, features) the features that speak most for its `chosen` class (n,), greatest first.
 
-        A contribution is weight x standardised value (within the range seen in training), against the mean of all
-        classes; a model that is not linear has none."""
-        if self._linear is None:
+        Against the mean of all classes; none of a model that is neither linear nor made of trees."""
+        contributions = self.contributions(rows, chosen)
+        if contributions is None:
             return [[] for _ in rows]
-        low, high, mean, scale, coef = self._linear
-        inside = np.minimum(np.maximum(rows.astype(np.float64), low), high)
-        contributions = coef[chosen] * ((inside - mean) / scale)
         best = np.argsort(-contributions, axis=1, kind="stable")[:, :at_most]
         amounts = np.take_along_axis(contributions, best, axis=1)
         return [self._named(*row) for row in zip(best.tolist(), amounts.tolist(), strict=True)]
+
+    def contributions(
+        self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float64] | None:
+        """(n, features) what each feature adds to the logit of a row's `chosen` class (n,), less the mean of all.
+
+        Linear: weight x standardised value, within the range seen in training. Trees: see `models.trees`."""
+        if self._linear is not None:
+            low, high, mean, scale, coef = self._linear
+            inside = np.minimum(np.maximum(rows.astype(np.float64), low), high)
+            return np.asarray(coef[chosen] * ((inside - mean) / scale))
+        if self._trees is not None:
+            by_class = self._trees.scale - self._trees.scale.mean(axis=1, keepdims=True)
+            return np.asarray(np.einsum("nof,on->nf", self._trees.contributions(rows), by_class[:, chosen]))
+        return None
 
     def check_golden(self) -> None:
         """InvalidBundle unless the golden rows give their outputs."""
@@ -103,6 +117,15 @@ class OnnxModel:
         coef = _matrix(linear.coef)
         columns = (np.array(one, np.float64) for one in (linear.low, linear.high, linear.mean, linear.scale))
         return (*columns, coef - coef.mean(axis=0))
+
+    def _attribution(self, width: int) -> Attribution | None:
+        trees = self.bundle.trees
+        if trees is None:
+            return None
+        classes = len(self.bundle.manifest.classes)
+        if max(trees.feature, default=0) >= width or len(trees.shift) != classes:
+            raise self._fault(f"trees of {width} features and {classes} classes", "others")
+        return Attribution(trees)
 
     def _named(self, columns: list[int], amounts: list[float]) -> Drivers:
         names = self.bundle.manifest.features

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from membrane.errors import InvalidBundle
-from models.bundle import DIGEST, GOLDEN, MANIFEST, MODEL, SHA256, Bundle, Manifest, read_bundle
+from models.bundle import DIGEST, MANIFEST, SHA256, Bundle, Manifest, read_bundle
 
 
 class Entry(NamedTuple):
@@ -30,13 +30,14 @@ class Registry:
         """Copy the bundle in `source` here; its digest. A second time is no work; a damaged copy is replaced.
 
         Raises InvalidBundle if the source is damaged, OSError if the disk refuses."""
-        digest = read_bundle(source).digest
+        bundle = read_bundle(source)
+        digest = bundle.digest
         if self._is_sound(digest):
             return digest
         self._directory.mkdir(parents=True, exist_ok=True)
         copy = Path(tempfile.mkdtemp(prefix=".installing-", dir=self._directory))
         try:
-            for name in (MODEL, GOLDEN, MANIFEST, DIGEST):
+            for name in (*bundle.manifest.digests, MANIFEST, DIGEST):
                 _copy_durably(source / name, copy / name)
             read_bundle(copy, digest)  # the source may have changed meanwhile
             copy.chmod(0o755)

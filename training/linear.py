@@ -29,8 +29,11 @@ OPSET: Final = 17
 _TEMPERATURES: Final = np.geomspace(0.4, 4.0, 93)
 
 
-def fit(rows: Rows, labels: Labels, classes: int) -> Pipeline:
-    """Clip to the range seen in training (a line must not be drawn beyond it), standardise and regress.
+def fit(
+    rows: Rows | Floats, labels: Labels, classes: int, *, weights: Floats | None = None, balanced: bool = False
+) -> Pipeline:
+    """Clip to the range seen in training (a line must not be drawn beyond it), standardise and regress; `balanced`
+    weighs each class as if it were as frequent as the others.
 
     ValueError unless every class has a label and every number is finite."""
     if not np.isfinite(rows).all():
@@ -38,8 +41,9 @@ def fit(rows: Rows, labels: Labels, classes: int) -> Pipeline:
     missing = sorted(set(range(classes)) - set(np.unique(labels).tolist()))
     if missing:
         raise ValueError(f"training: labels of all {classes} classes required, none of {missing}")
-    pipeline = make_pipeline(MinMaxScaler(clip=True), StandardScaler(), LogisticRegression(C=1.0, max_iter=2_000))
-    pipeline.fit(rows, labels)
+    regression = LogisticRegression(C=1.0, max_iter=2_000, class_weight="balanced" if balanced else None)
+    pipeline = make_pipeline(MinMaxScaler(clip=True), StandardScaler(), regression)
+    pipeline.fit(rows, labels, logisticregression__sample_weight=weights)
     return pipeline
 
 
