@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from membrane.errors import UsageError
 from models.bundle import Bundle, Golden, Kind, Manifest
@@ -55,7 +56,8 @@ def train(kind: Kind, examples: Examples, plan: Plan, progress: Progress = silen
     usable, notes = _usable(kind, examples)
     run = _Run(kind, usable, plan, progress)
     part = None if usable.times is None else splits.by_time(usable.times, plan.horizon_ms)
-    model, judged = run.by_folds() if part is None else run.by_time(part)
+    with threadpool_limits(1):  # small fits: on a busy machine threads that wait for each other take minutes, not seconds
+        model, judged = run.by_folds() if part is None else run.by_time(part)
     report = judging.report(kind, usable, plan, judged, notes)
     bundle = _bundle(kind, usable, plan, model, report)
     drivers = judging.drivers(OnnxModel(bundle), usable.rows[judged.tested])
