@@ -70,6 +70,11 @@ class Snapshots(NamedTuple):
     labels: Labels
     known_at: Integers
 
+    def where(self, kept: npt.NDArray[np.bool_]) -> Snapshots:
+        """Some of them."""
+        rows, customers, times, labels, known_at = self
+        return Snapshots(rows[kept], customers[kept], times[kept], labels[kept], known_at[kept])
+
 
 def churn_snapshots(file: SignalFile, question: Question, progress: Progress = silent) -> Snapshots:
     """A row for each customer that was known and not closed at each cutoff; label 1 for who left.

@@ -28,8 +28,9 @@ class Part(NamedTuple):
     test: Indices
 
 
-def by_time(times: Integers, horizon_ms: int) -> Part | None:
-    """The latest fifth of the rows to judge, of the rest the latest quarter to choose; None if all are of one moment.
+def by_time(times: Integers, horizon_ms: int, test_from: int | None = None) -> Part | None:
+    """The rows from `test_from` on to judge, or the latest fifth; of the rest the latest quarter to choose; None if all
+    are of one moment.
 
     A part begins at a moment, and the one before it ends where its labels were known by then: a row whose horizon
     reaches into the next part is in neither. With two moments there is no part to choose by. UsageError where nothing
@@ -37,7 +38,7 @@ def by_time(times: Integers, horizon_ms: int) -> Part | None:
     moments = np.unique(times)
     if len(moments) == 1:
         return None
-    test = _begin(times, moments[1:], _TEST_SHARE)
+    test = _begin(times, moments[1:], _TEST_SHARE) if test_from is None else test_from
     before = times + horizon_ms <= test
     if not before.any():
         told = f"{format_time(int(test))}, when the test part begins"
