@@ -258,7 +258,7 @@ def _add_stores(commands: Commands) -> None:
     for group, name, handler, text in (
         (models, "list", "cli.stores:list_models", "Lists the installed models and which are in force."),
         (commands, "rebuild", "cli.stores:rebuild", "Makes the customer records anew from the log."),
-        (commands, "digest", "cli.stores:digest", "Says in two hashes what the records and the outbox hold."),
+        (commands, "digest", "cli.stores:digest", "Says in three hashes what records, outbox and examples hold."),
         (commands, "doctor", "cli.doctor:doctor", "Says what is wrong with a data directory, and what to do."),
     ):
         full_name = "models list" if group is models else name

@@ -62,7 +62,7 @@ def list_dead_letters(args: argparse.Namespace) -> int:
 
 
 def digest(args: argparse.Namespace) -> int:
-    """Two hashes and the offsets; read-only."""
+    """Three hashes and the offsets; read-only."""
     from storage.digest import digest as digest_of
 
     found = digest_of(args.data)
@@ -71,6 +71,7 @@ def digest(args: argparse.Namespace) -> int:
     else:
         say(f"records  {found.records_sha256}  ({number(found.customers)} customers)")
         say(f"outbox   {found.outbox_sha256}")
+        say(f"examples {found.examples_sha256}")
         say(f"offsets  {' '.join(map(str, found.offsets))}")
     return DONE
 

@@ -286,3 +286,8 @@ def relapse_products(state: State, t: int) -> list[str]:
             counts[key] = counts.get(key, 0) + 1
     found = {key[1] for key, count in counts.items() if count >= RELAPSE_CASES and key not in blocked}
     return sorted(found)
+
+
+def open_at(state: State, t: int) -> bool:
+    """Whether a case was open at t, as far as is known."""
+    return any(case.opened_at <= t and (case.open or case.resolved_at > t) for case in state.cases)

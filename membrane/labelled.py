@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 Target = Literal["stage", "churn"]
+TARGETS: Final[tuple[Target, ...]] = ("stage", "churn")
 
 
 class Labelled(Struct, frozen=True, kw_only=True):
@@ -39,3 +40,5 @@ class Labelled(Struct, frozen=True, kw_only=True):
     synthetic: bool = False
     scores: dict[str, tuple[float, ...]] = {}
     """What each model gave for this vector when it was served, by its revision: probabilities of its classes."""
+    revisions: dict[str, str] = {}
+    """What was in force when it was served: of `principles`, `stage_model` and `churn_model` those there were."""

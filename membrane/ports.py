@@ -17,6 +17,7 @@ import numpy.typing as npt
 __all__ = [
     "Commit",
     "Effect",
+    "Learned",
     "LogRecord",
     "NewSignal",
     "PartitionMeta",
@@ -93,6 +94,22 @@ class Effect:
 
 
 @dataclass(slots=True)
+class Learned:
+    """What one step of the stream has to learn from. Examples and labels are numbered from 1 in each partition, in the
+    order of the log; an example is known by the offset of the log record whose vector it is."""
+
+    examples: list[tuple[int, int, str, str, int, int | None, bytes]] = field(default_factory=list)
+    # (offset, number, tenant, customer, time, end of the horizon of churn that is waited for, `examples.Served`)
+    labels: list[tuple[int, int, int, int, str, int, int, int, int, int]] = field(default_factory=list)
+    # (number, the fields of a `record.Label`, offset of its example, and which examples are still kept: those with a
+    # greater number than this, and a later time than this)
+    decided: list[int] = field(default_factory=list)  # offsets of examples whose horizon is waited for no more
+    number_bound: int = 0
+    time_bound: int = 0  # the first examples are dropped while their number or time is not greater than these
+    labels_bound: int = 0  # labels are dropped up to this number
+
+
+@dataclass(slots=True)
 class Commit:
     """What one step of the stream writes in ONE transaction of one partition's store."""
 
@@ -106,6 +123,7 @@ class Commit:
     next_offset: int = 0  # the offset after the last record applied
     meta: bytes = b""  # PartitionMeta as JSON
     everybody_due: bool = False  # let every other customer of the partition be due at the next tick
+    learned: Learned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +154,10 @@ class StateStore(Protocol):
 
     def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
         """Customers whose next due time is <= t, and that time, by (due time, tenant, customer)."""
+
+    def horizons(self, t: int, number_bound: int, time_bound: int, limit: int) -> list[tuple[int, int, int]]:
+        """Examples with a number and time beyond the bounds whose horizon ends at or before t: its end, the offset and
+        the time, by (end, offset)."""
 
     def commit(self, commit: Commit) -> None:
         """All or nothing; refuses (AnotherWriter) when the epoch in the store is not ours any more."""

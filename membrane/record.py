@@ -212,12 +212,41 @@ class Past(msgspec.Struct, array_like=True):
     money: bool
 
 
+class Label(msgspec.Struct, array_like=True, frozen=True):
+    """What was found out about a customer at a moment: `target` is an index in `membrane.labelled.TARGETS`, `label` an
+    index in STAGES, or 1 for who leaves and 0 for who stays; `weight` in 1e-4; `by` the labelling function or the
+    person, cut short; `about` the moment it speaks about, `found_at` when it was found out (the customer's clock)."""
+
+    target: int
+    label: int
+    weight: int
+    by: str
+    about: int
+    found_at: int
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """Which of the customer's served vectors are kept to learn from (`membrane.examples`): `at` the latest one's clock,
+    `signals` how many signals there were then; `latest` and `watched` (those whose horizon of churn is open) as flat
+    (time, log offset) pairs by time; labels that still wait for a vector, and the log offset of the latest of them; `synthetic` once a signal
+    was."""
+
+    at: int = 0
+    signals: int = 0
+    latest: list[int] = []
+    watched: list[int] = []
+    waiting: list[Label] = []
+    waits_since: int = -1
+    synthetic: bool = False
+
+
 class Record(msgspec.Struct, array_like=True):
     """All of it. `clock` is the customer's clock when this was last written; `version` the log offset that wrote it;
     `revision` the offset of the last revision record in force then; `overdue` due times that a late signal set at or
     before the clock and that wait for the next tick (law 4); `past` what is known of obligations that made room,
     `forgotten_at` when the latest money was opened that is not even there any more; `unopened` the most debts at once
-    that could not be opened because what is owed filled the record, or because of `forgotten_at`."""
+    that could not be opened because what is owed filled the record, or because of `forgotten_at`; `kept` what there is
+    of the customer to learn from."""
 
     tenant: str
     customer: str
@@ -231,6 +260,7 @@ class Record(msgspec.Struct, array_like=True):
     past: list[Past] = []
     forgotten_at: int = 0
     unopened: int = 0
+    kept: Kept = msgspec.field(default_factory=Kept)
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -17,16 +17,18 @@ from storage.record_reader import PartitionSnapshot, RecordReader
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """The answer of `membrane digest`: two hashes, and how far each partition has come."""
+    """The answer of `membrane digest`: three hashes, and how far each partition has come."""
 
     customers: int
     records_sha256: str
     outbox_sha256: str
+    examples_sha256: str
     offsets: list[int]
 
 
 def digest(path: str | Path) -> Digest:
-    """The digest over (key, record bytes) in key order and the outbox without its delivery state.
+    """The digest over (key, record bytes) in key order, the outbox without its delivery state, and what there is to
+    learn from.
 
     Read-only, each partition at one moment, also beside a running writer. UsageError if there is no data directory;
     RecordUnreadable or StoreUnavailable if a store cannot be read.
@@ -38,7 +40,7 @@ def digest(path: str | Path) -> Digest:
             snapshots = [stack.enter_context(reader.snapshot(partition)) for partition in partitions]
             customers, records = _hash_records(snapshots)
             offsets = [snapshot.meta.next_offset for snapshot in snapshots]
-            return Digest(customers, records, _hash_outbox(snapshots), offsets)
+            return Digest(customers, records, _hash_outbox(snapshots), _hash_learned(snapshots), offsets)
     finally:
         reader.close()
 
@@ -56,6 +58,14 @@ def _hash_outbox(snapshots: list[PartitionSnapshot]) -> str:
     hashed = sha256()
     for effect in _effects(snapshots):
         hashed.update(msgspec.json.encode(_fields(effect)))
+    return hashed.hexdigest()
+
+
+def _hash_learned(snapshots: list[PartitionSnapshot]) -> str:
+    hashed = sha256()
+    for snapshot in snapshots:
+        for row in snapshot.learned():
+            hashed.update(msgspec.json.encode(row))
     return hashed.hexdigest()
 
 

@@ -36,6 +36,11 @@ _EFFECTS: Final = (
 )
 _EFFECTS_AFTER: Final = f"SELECT seq, {_EFFECT_COLUMNS} FROM effects WHERE seq > ? ORDER BY seq LIMIT ?"
 _ALL_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY offset, id"
+_ALL_LEARNED: Final = (
+    "SELECT * FROM examples ORDER BY offset",
+    "SELECT * FROM labelled ORDER BY number",
+)
+HAS_LEARNED: Final = "SELECT 1 FROM sqlite_master WHERE name = 'labelled'"
 _OBLIGATIONS: Final = (
     "SELECT id, tenant, customer, state, owner, due_ms, body FROM obligations"
     " WHERE tenant = :tenant AND (:state IS NULL OR state = :state) AND (:owner IS NULL OR owner = :owner)"
@@ -95,6 +100,12 @@ class PartitionSnapshot:
         """The outbox by (offset, id): an order that does not depend on how the log was split into batches."""
         effects: Iterator[Any] = self._connection.execute(_ALL_EFFECTS)
         return (Effect(*row) for row in effects)
+
+    def learned(self) -> Iterator[tuple[Any, ...]]:
+        """The rows of examples by offset, then those of labelled examples by number."""
+        if select(self._connection, HAS_LEARNED):
+            for statement in _ALL_LEARNED:
+                yield from self._connection.execute(statement)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ import apsw
 from membrane.errors import AnotherWriter
 from membrane.ports import Commit, Effect, PartitionMeta
 from storage.directory import DataDir
+from storage.examples import HORIZONS, write_learned
 from storage.keys import customer_key
 from storage.schema import OPENINGS
 from storage.slots import MAX_PROBES, Hash, after, find
@@ -46,7 +47,7 @@ def _pass_by(name: str) -> None:
     """No failpoint: goes on."""
 
 
-FAILPOINTS: Final = ("begun", "records", "effects", "obligations", "committed")
+FAILPOINTS: Final = ("begun", "records", "effects", "obligations", "learned", "committed")
 """The named points of a commit, in order, at which a test may stop the process."""
 
 
@@ -147,7 +148,15 @@ class RecordStore:
             self._failpoint("effects")
             self._writer.executemany(_OBLIGATION, commit.obligations)
             self._failpoint("obligations")
+            if commit.learned is not None:
+                write_learned(self._writer, commit.learned)
+            self._failpoint("learned")
         self._failpoint("committed")
+
+    def horizons(self, t: int, number_bound: int, time_bound: int, limit: int) -> list[tuple[int, int, int]]:
+        """Examples beyond the bounds whose horizon ends at or before t: its end, the offset and the time."""
+        with self._errors():
+            return select(self._writer, HORIZONS, (t, number_bound, time_bound, limit))
 
     def checkpoint(self, min_bytes: int = CHECKPOINT_BYTES) -> bool:
         """Copies the write-ahead log into the store if it has grown to `min_bytes`; never waits for anybody.

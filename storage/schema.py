@@ -73,11 +73,24 @@ CREATE INDEX obligations_by_state ON obligations(tenant, state, due_ms);
 OBLIGATION_PRINCIPLE: Final = "(CAST(body AS TEXT) ->> 'principle')"
 OBLIGATION_HOUR: Final = "substr(CAST(body AS TEXT) ->> 'opened_at', 1, 13)"
 """Of an obligation's row: whose it is, and the hour (`2026-11-14T09`, UTC) in which it was opened."""
+EXAMPLES: Final = """
+CREATE TABLE IF NOT EXISTS examples(
+    offset INTEGER PRIMARY KEY, number INTEGER NOT NULL, tenant TEXT NOT NULL, customer TEXT NOT NULL,
+    time_ms INTEGER NOT NULL, due INTEGER, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS examples_due ON examples(due, offset) WHERE due IS NOT NULL;
+CREATE TABLE IF NOT EXISTS labelled(
+    number INTEGER PRIMARY KEY, target INTEGER NOT NULL, label INTEGER NOT NULL, weight INTEGER NOT NULL,
+    said_by TEXT NOT NULL, about_ms INTEGER NOT NULL, found_ms INTEGER NOT NULL,
+    offset INTEGER NOT NULL, tenant TEXT NOT NULL, customer TEXT NOT NULL, time_ms INTEGER NOT NULL, body BLOB NOT NULL
+);
+"""
+"""Made by whoever opens the store for writing: a store of before there was anything to learn from has none."""
 OPENINGS: Final = (
-    "CREATE INDEX IF NOT EXISTS obligations_opened"
+    EXAMPLES + "CREATE INDEX IF NOT EXISTS obligations_opened"
     f" ON obligations(tenant, {OBLIGATION_PRINCIPLE}, {OBLIGATION_HOUR}, state)"
 )
-"""Made by whoever opens the store for writing: until then a store of before there was a breaker is read more slowly."""
+"""Until it is opened for writing, a store of before there was a breaker is read more slowly."""
 
 
 def log_tables(partitions: int) -> str:

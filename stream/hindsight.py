@@ -73,6 +73,10 @@ class HeldRecords:
             heappush(self._queue, entry)
         return [(tenant, customer, due) for due, tenant, customer in found]
 
+    def horizons(self, t: int, number_bound: int, time_bound: int, limit: int) -> list[tuple[int, int, int]]:
+        """None: nothing is learned in hindsight."""
+        return []
+
     def commit(self, commit: Commit) -> None:
         """Takes over records, due times and the meta; effects are nobody's business here."""
         if commit.everybody_due:

@@ -43,6 +43,16 @@ class InForce:
         """What a tenant's customers are judged by."""
         return self._own.get(tenant, self.rules)
 
+    def revisions_of(self, tenant: str) -> dict[str, str]:
+        """What a tenant's customers are scored and judged by, by kind, as answers name it."""
+        principles, scorer = self.rules_of(tenant).principles, self.scorer
+        found = {
+            COMMON: None if principles is None else principles.name,
+            "stage_model": scorer.stage_revision,
+            "churn_model": scorer.churn_revision,
+        }
+        return {kind: revision for kind, revision in found.items() if revision is not None}
+
     def all_rules(self) -> tuple[Rules, dict[str, Rules]]:
         """Those of everybody and those of tenants, to compare."""
         return self.rules, self._own

@@ -17,6 +17,7 @@ import msgspec
 
 from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
 from membrane.errors import RecordUnreadable, StoreRefused
+from membrane.examples import is_kept
 from membrane.features import features
 from membrane.fold import Folded
 from membrane.layers import COMMON
@@ -30,6 +31,7 @@ from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
 from stream.in_force import InForce, Library, word_of
 from stream.infer import infer
+from stream.learning import Gathered, settle
 from stream.meta import Meta, Revision, read_meta, write_meta
 from stream.stretch import Passing, Stretch
 
@@ -85,6 +87,7 @@ class _Work:
     everybody_due: bool = False
     transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
     opened: Counter[str] = field(default_factory=Counter)
+    gathered: Gathered = field(default_factory=Gathered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,7 @@ class PartitionSteps:
             for customer in sorted(one for one, due in work.due.items() if due is not None and due <= passing.latest):
                 self._pass_ticks(work, customer, passing, len(stretch.ticks))
             work.meta.last_tick = work.meta.fired_until = passing.clocks[-1]
+            work.gathered.ticks += stretch.ticks
 
     def _round(self, work: _Work, queues: list[deque[tuple[DecodedSignal, int]]], passing: Passing) -> None:
         """Bring each customer to its next signal that is news, and score the rows of these in one call."""
@@ -227,9 +231,13 @@ class PartitionSteps:
                     news.append((entry.offset, *found))
                     break
                 self._judge(work, entry.offset, *found, _NO_SCORE)
-        scores = infer(self._in_force.scorer, [features(held.record.state, held.record.clock) for _, held, _ in news])
-        for (offset, held, received), score in zip(news, scores, strict=True):
+        rows = [features(held.record.state, held.record.clock) for _, held, _ in news]
+        scores = infer(self._in_force.scorer, rows)
+        for (offset, held, received), row, score in zip(news, rows, scores, strict=True):
+            stage, record = held.record.tracker.stage, held.record
             self._judge(work, offset, held, received, score)
+            if is_kept(record, offset, received.signal.type, moved=record.tracker.stage != stage):
+                work.gathered.keep(record, offset, row, score, self._in_force.revisions_of(record.tenant))
 
     def _receive(
         self, work: _Work, entry: DecodedSignal, ticks: int, passing: Passing
@@ -241,11 +249,13 @@ class PartitionSteps:
             self.dropped.append(Dropped(entry.offset, entry.fault or UNREADABLE))
             return None
         held = self._held(work, entry.customer, entry.signal.time)
+        last_tick = passing.clocks[ticks]
+        work.gathered.hear(held.record, entry, max(held.record.clock, last_tick, entry.signal.time))
         received = receive(
             held.record,
             entry.signal,
             entry.data,
-            passing.clocks[ticks],
+            last_tick,
             self.rules_of(entry.customer[0]),
             fired_until=passing.fired[ticks],
             due=work.due.get(entry.customer, held.due),
@@ -311,6 +321,7 @@ class PartitionSteps:
         if too_many:
             return offset
         work.meta.fired_until, work.meta.revised = work.meta.last_tick, False
+        work.gathered.ticks.append((offset, t))
         return None
 
     def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
@@ -429,6 +440,7 @@ class PartitionSteps:
                 commit.records.append((*customer, encode(held.record) if held.changed else held.written))
                 if held.changed:
                     _count(work.meta, held)
+        commit.learned = settle(work.gathered, work.meta, self.store.horizons)
         commit.meta = write_meta(work.meta)
         return commit
 

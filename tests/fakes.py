@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import membrane
 from membrane.features import FEATURE_NAMES
-from membrane.ports import Commit, LogRecord, PartitionMeta, RecordKind, partition_of
+from membrane.ports import Commit, Learned, LogRecord, PartitionMeta, RecordKind, partition_of
 from membrane.principle_file import read_principles
 from membrane.principles import PrincipleSet
 from membrane.signals import StoredSignal, encode_stored
@@ -38,6 +38,8 @@ class MemoryStore:
         self.due: dict[tuple[str, str], int | None] = {}
         self.effects: dict[str, tuple[str, int, bytes]] = {}
         self.obligations: dict[str, tuple[str, bytes]] = {}
+        self.examples: dict[int, tuple[int, str, str, int, int | None, bytes]] = {}
+        self.labelled: dict[int, tuple[object, ...]] = {}
         self.next_offset = 0
         self.body = b""
 
@@ -51,7 +53,36 @@ class MemoryStore:
         waiting = sorted((due, *customer) for customer, due in self.due.items() if due is not None and due <= t)
         return [(tenant, customer, due) for due, tenant, customer in waiting[:limit]]
 
+    def horizons(self, t: int, number_bound: int, time_bound: int, limit: int) -> list[tuple[int, int, int]]:
+        waiting = [
+            (due, offset, time)
+            for offset, (number, _, _, time, due, _) in self.examples.items()
+            if due is not None and due <= t and number > number_bound and time > time_bound
+        ]
+        return sorted(waiting)[:limit]
+
+    def learn(self, learned: Learned) -> None:
+        for offset, *example in learned.examples:
+            self.examples[offset] = tuple(example)
+        for number, *said, offset, number_bound, time_bound in learned.labels:
+            example = self.examples.get(offset)
+            if example is not None and example[0] > number_bound and example[3] > time_bound:
+                self.labelled[number] = (*said, offset, *example[1:4], example[5])
+        for offset in learned.decided:
+            if offset in self.examples:
+                number, tenant, customer, time, _, body = self.examples[offset]
+                self.examples[offset] = (number, tenant, customer, time, None, body)
+        for offset in sorted(self.examples):
+            number, _, _, time, _, _ = self.examples[offset]
+            if number > learned.number_bound and time > learned.time_bound:
+                break
+            del self.examples[offset]
+        for number in [number for number in self.labelled if number <= learned.labels_bound]:
+            del self.labelled[number]
+
     def commit(self, commit: Commit) -> None:
+        if commit.learned is not None:
+            self.learn(commit.learned)
         if commit.everybody_due:
             self.due = dict.fromkeys(self.due, 0)
         for tenant, customer, body in commit.records:

@@ -67,7 +67,7 @@ def test_anything_that_differs_shows(tmp_path):
 
 
 def replace_offsets(found: Digest, offsets: list[int]) -> Digest:
-    return Digest(found.customers, found.records_sha256, found.outbox_sha256, offsets)
+    return Digest(found.customers, found.records_sha256, found.outbox_sha256, found.examples_sha256, offsets)
 
 
 def test_the_delivery_state_does_not_show(tmp_path):

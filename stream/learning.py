@@ -1,0 +1,168 @@
+"""What there is to learn from: vectors kept, labels found and horizons that passed, brought into the order of the log.
+
+While a block is applied, each customer at its own pace, all of it is only gathered; `settle` then numbers it in the
+log's order, which the cut into blocks does not change. Whether an example is still kept when a label comes is told by
+its number, its time and what the log had held until then, never by whether its row is there.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from membrane import labelling
+from membrane.examples import WHOLE, Joined, Served, join, keep, leave, passed, wait
+from membrane.features import fingerprint
+from membrane.ports import Learned
+from membrane.record import Label, Record
+from membrane.times import DAY
+from membrane.tracker import Score
+from stream.block import DecodedSignal
+from stream.meta import Meta
+
+KEPT_EXAMPLES: Final = 50_000
+"""So many examples of a partition are kept, the latest."""
+KEPT_LABELS: Final = 100_000
+KEPT_FOR: Final = 180 * DAY
+"""And for so long, by the partition's clock."""
+HORIZONS_A_TICK: Final = 1_000
+"""A tick ends at most so many horizons; the others wait for the next."""
+_FINGERPRINT: Final = fingerprint()
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+Horizons = Callable[[int, int, int, int], list[tuple[int, int, int]]]
+"""`membrane.ports.StateStore.horizons`."""
+Revisions = dict[str, str]
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What a block gathers, each with the offset of the log record that caused it."""
+
+    kept: list[tuple[int, str, str, int, int | None, bytes]] = field(default_factory=list)
+    said: list[tuple[int, Joined]] = field(default_factory=list)
+    decided: list[tuple[int, int]] = field(default_factory=list)
+    ticks: list[tuple[int, int]] = field(default_factory=list)
+    unmatched: int = 0
+
+    def hear(self, record: Record, entry: DecodedSignal, clock: int) -> None:
+        """What a signal says of its customer, before it is folded."""
+        signal, data = entry.signal, entry.data
+        if signal is None or data is None:
+            return
+        if record.kept.synthetic or labelling.is_synthetic(signal):
+            record.kept.synthetic = True
+            return
+        if signal.type not in labelling.FUNCTIONS:
+            return
+        found = labelling.label(record, data, signal, clock)
+        if found is not None:
+            self._join(record, entry.offset, found)
+        if signal.type == labelling.CLOSING:
+            weight = labelling.weighed(WHOLE, signal.time, clock)
+            said, decided = leave(record.kept, signal.time, clock, weight)
+            self.said += [(entry.offset, one) for one in said]
+            self.decided += [(entry.offset, offset) for offset in decided]
+
+    def keep(self, record: Record, offset: int, row: Sequence[float], scores: Score, revisions: Revisions) -> None:
+        """The vector that the log record at `offset` brought is kept."""
+        waiting = len(record.kept.waiting)
+        due, said = keep(record, offset)
+        self.said += [(offset, one) for one in said]
+        self.unmatched -= sum(to == offset for to, _ in said) if waiting else 0
+        served = Served(array("f", row).tobytes(), _FINGERPRINT, _by_revision(scores, revisions), revisions)
+        self.kept.append((offset, record.tenant, record.customer, record.clock, due, _encode(served)))
+
+    def _join(self, record: Record, offset: int, label: Label) -> None:
+        example = join(record.kept, label)
+        if example is None:
+            wait(record.kept, label, offset)
+            self.unmatched += 1
+        else:
+            self.said.append((offset, (example, label)))
+
+
+def _by_revision(score: Score, revisions: Revisions) -> dict[str, tuple[float, ...]]:
+    found: dict[str, tuple[float, ...]] = {}
+    if score.probabilities:
+        found[revisions["stage_model"]] = tuple(score.probabilities)
+    if score.churn >= 0:
+        found[revisions["churn_model"]] = (1.0 - score.churn, score.churn)
+    return found
+
+
+def settle(gathered: Gathered, meta: Meta, horizons: Horizons) -> Learned | None:
+    """Everything in the log's order and numbered, to be written; None if nothing changes. `meta` counts on."""
+    if not (gathered.kept or gathered.said or gathered.decided or gathered.ticks):
+        meta.unmatched += gathered.unmatched
+        return None
+    return _Settling(gathered, meta, horizons).settled()
+
+
+class _Settling:
+    """One pass in the order of the log."""
+
+    def __init__(self, gathered: Gathered, meta: Meta, horizons: Horizons) -> None:
+        self._gathered = gathered
+        self._meta = meta
+        self._horizons = horizons
+        self._clock = meta.learned_until
+        self._open: dict[int, tuple[int, int, int]] = {}  # offset -> (end of the horizon, number, time), of this block
+        self._decided: set[int] = set()
+        self._learned = Learned()
+
+    def settled(self) -> Learned:
+        gathered, meta = self._gathered, self._meta
+        events: list[tuple[int, int, Callable[[Any], None], Any]] = [
+            *((offset, 0, self._say, joined) for offset, joined in gathered.said),
+            *((offset, 1, self._decide, example) for offset, example in gathered.decided),
+            *((one[0], 2, self._keep, one) for one in gathered.kept),
+            *((offset, 3, self._tick, t) for offset, t in gathered.ticks),
+        ]
+        events.sort(key=lambda event: event[:2])
+        for _, _, apply, what in events:
+            apply(what)
+        meta.unmatched += gathered.unmatched
+        meta.learned_until = self._clock
+        learned = self._learned
+        learned.decided = sorted(self._decided)
+        learned.number_bound, learned.time_bound = self._bounds()
+        learned.labels_bound = meta.labels - KEPT_LABELS
+        return learned
+
+    def _bounds(self) -> tuple[int, int]:
+        return self._meta.examples - KEPT_EXAMPLES, self._clock - KEPT_FOR
+
+    def _keep(self, kept: tuple[int, str, str, int, int | None, bytes]) -> None:
+        offset, tenant, customer, time, due, body = kept
+        self._meta.examples += 1
+        self._learned.examples.append((offset, self._meta.examples, tenant, customer, time, due, body))
+        if due is not None:
+            self._open[offset] = (due, self._meta.examples, time)
+
+    def _say(self, joined: Joined) -> None:
+        example, label = joined
+        self._meta.labels += 1
+        said = (label.target, label.label, label.weight, label.by, label.about, label.found_at)
+        self._learned.labels.append((self._meta.labels, *said, example, *self._bounds()))
+
+    def _decide(self, example: int) -> None:
+        self._decided.add(example)
+
+    def _tick(self, t: int) -> None:
+        self._clock = max(self._clock, t)
+        number_bound, time_bound = self._bounds()
+        stored = self._horizons(t, number_bound, time_bound, HORIZONS_A_TICK + len(self._decided))
+        new = [
+            (due, offset, time)
+            for offset, (due, number, time) in self._open.items()
+            if due <= t and number > number_bound and time > time_bound
+        ]
+        ended = sorted(one for one in (*stored, *new) if one[1] not in self._decided)
+        for _, offset, time in ended[:HORIZONS_A_TICK]:
+            self._decide(offset)
+            self._say((offset, passed(time)))
