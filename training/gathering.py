@@ -121,7 +121,7 @@ def _from_snapshots(
         labels=snapshots.labels,
         fingerprint=fingerprint(),
         times=snapshots.times if several else None,
-        groups=snapshots.customers,
+        groups=snapshots.customers if several else None,
         delays_ms=snapshots.known_at - snapshots.times,
     )
     return Gathered(examples, horizon_ms, test_from, tuple(notes))
