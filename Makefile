@@ -7,10 +7,10 @@ WORKERS ?= 2
 COVERAGE := 95
 DEBIAN_PACKAGES := strace chromium gcc libc6-dev
 
-.PHONY: help install demo test lint faults bench peers mutants seed-models docs system pins clean
+.PHONY: help install demo test lint faults bench bench-quality peers mutants seed-models docs system pins clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP) ## make .venv with the pinned packages, dev tools included (PYTHON=... picks another Python)
 	@:
@@ -37,6 +37,9 @@ faults: install ## the long fault suites: kills, fsync under strace, corruption 
 
 bench: install ## measure every target of speed, with its control (about 20 minutes; ARGS=--quick: two; --scale, --profile: more)
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-quality: install ## how good the models are, beside published numbers (some minutes; ARGS='--only tables': a part)
+	@$(BIN)/python -m bench.quality $(ARGS)
 
 peers: install ## the same work done by other tools, side by side (makes .venv-peers; about four minutes)
 	@test -x .venv-peers/bin/python || { $(BIN)/python -m venv .venv-peers \

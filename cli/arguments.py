@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cli.ingest_arguments import add_ingest
 from cli.options import CommandParser, moment, one_of, path, share, whole
+from cli.training_arguments import add_training
 
 DEFAULT_DATA: Final = "membrane-data"
 DEFAULT_PORT: Final = 8080
@@ -32,6 +33,7 @@ def build_parser() -> CommandParser:
     _add_principles(commands)
     _add_demo(commands)
     _add_stores(commands)
+    add_training(commands)
     return parser
 
 

@@ -10,11 +10,14 @@ import ast
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from bench.quality.parts import PARTS as QUALITY_PARTS
+from bench.quality.parts import RESULTS
 from cli.arguments import build_parser
 from membrane.defaults import IRREVERSIBLE, TABLE, default_verdict
 from membrane.dictionary import CASE_ENUMS, CASE_FIELDS, FACTS, Fact
@@ -263,6 +266,29 @@ def seed_figures() -> str:
     return "\n".join(parts)
 
 
+# ---- quality -------------------------------------------------------------------------------------------------------
+
+
+def quality(part: str) -> str:
+    """What the last run of a part of `make bench-quality` measured."""
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if part not in kept:
+        return f"Not measured yet: `make bench-quality ARGS='--only {part}'`.\n"
+    done = kept[part]
+    packages = ", ".join(f"{name} {number}" for name, number in done["packages"].items())
+    head = f"{done['at']}, {done['cpu_seconds']} s of CPU ({done['cpu']}), Python {done['python']}, {packages}.\n\n"
+    rows = (
+        (row["what"], row["must"] or "", row["aim"] or "", _number(row["measured"], row["unit"]),
+         "" if row["control"] is None else _number(row["control"], row["unit"]), row["verdict"], row["n"], row["note"])
+        for row in done["rows"]
+    )  # fmt: skip
+    return head + table(("what", "must", "aim", "measured", "baseline", "verdict", "N", "note"), rows)
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.4g} {unit}".strip()
+
+
 # ---- operations ----------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +348,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "tenant-settings": tenant_settings,
     "features": feature_registry,
     "seed-figures": seed_figures,
+    **{f"quality-{part}": partial(quality, part) for part in QUALITY_PARTS},
     "commands": commands,
     "metrics": metrics,
 }

@@ -39,7 +39,7 @@ def by_time(times: Integers, horizon_ms: int, test_from: int | None = None) -> P
     if len(moments) == 1:
         return None
     test = _begin(times, moments[1:], _TEST_SHARE) if test_from is None else test_from
-    before = times + horizon_ms <= test
+    before = _known_before(times, horizon_ms, test)
     if not before.any():
         told = f"{format_time(int(test))}, when the test part begins"
         raise UsageError(f"training: rows whose horizon ends by {told} are required to learn from, none is there")
@@ -47,7 +47,7 @@ def by_time(times: Integers, horizon_ms: int, test_from: int | None = None) -> P
     early = times[before]
     if len(np.unique(early)) > 1:
         choose = _begin(early, np.unique(early)[1:], _CHOOSE_SHARE)
-        learn = before & (times + horizon_ms <= choose)
+        learn = before & _known_before(times, horizon_ms, choose)
         if learn.any():
             return Part(np.flatnonzero(learn), np.flatnonzero(before & (times >= choose)), tested)
     return Part(np.flatnonzero(before), None, tested)
@@ -63,6 +63,11 @@ def folds(labels: Labels, groups: Words | None, count: int, seed: int) -> list[t
 def inner_folds(labels: Labels, groups: Words | None, seed: int) -> list[tuple[Indices, Indices]]:
     """The folds by which a model is chosen and calibrated."""
     return folds(labels, groups, INNER_FOLDS, seed)
+
+
+def _known_before(times: Integers, horizon_ms: int, begin: int) -> npt.NDArray[np.bool_]:
+    """Whose moment is before a part, and whose label was known when it began."""
+    return (times < begin) & (times + horizon_ms <= begin)
 
 
 def _begin(times: Integers, moments: Integers, share: float) -> int:
