@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +51,16 @@ def from_signals(args: argparse.Namespace, bar: ProgressBar) -> Gathered:
         return stage_from_signals(SignalFile(args.signals, bar), cutoffs[0], bar)
     question = Question(tuple(cutoffs), args.horizon, _lapse(args.lapse))
     return churn_from_signals(SignalFile(args.signals, bar), question, bar)
+
+
+def from_data(args: argparse.Namespace) -> Gathered:
+    """Of --data: what the stream has kept and joined. UsageError where there is nothing to learn from."""
+    from storage.directory import DataDir
+    from storage.examples import LabelledReader
+    from training.gathering import from_labelled
+
+    with closing(LabelledReader(DataDir.existing(args.data))) as reader:
+        return from_labelled(args.kind, reader.every())
 
 
 def sha256_of(file: Path) -> str:

@@ -55,15 +55,8 @@ def train(kind: Kind, examples: Examples, plan: Plan, progress: Progress = silen
     differs from its source by more than 1e-5."""
     usable, notes = _usable(kind, examples)
     run = _Run(kind, usable, plan, progress)
-<<<<<<< HEAD
     part = None if usable.times is None else splits.by_time(usable.times, plan.horizon_ms, plan.test_from)
-    with threadpool_limits(1):  # small fits: on a busy machine threads that wait for each other take minutes, not seconds
-=======
-    part = None if usable.times is None else splits.by_time(usable.times, plan.horizon_ms)
-    with threadpool_limits(
-        1
-    ):  # small fits: on a busy machine threads that wait for each other take minutes, not seconds
->>>>>>> tables
+    with threadpool_limits(1):  # small fits: threads that wait for each other on a busy machine cost minutes
         model, judged = run.by_folds() if part is None else run.by_time(part)
     report = judging.report(kind, usable, plan, judged, notes)
     bundle = _bundle(kind, usable, plan, model, report)

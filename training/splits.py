@@ -55,7 +55,7 @@ def by_time(times: Integers, horizon_ms: int, test_from: int | None = None) -> P
 
 def folds(labels: Labels, groups: Words | None, count: int, seed: int) -> list[tuple[Indices, Indices]]:
     """(learn, judge) `count` times, with the shares of the classes kept; the rows of a group stay together."""
-    if groups is None:
+    if groups is None or len(np.unique(groups)) == len(groups):
         return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
     return list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups))
 
