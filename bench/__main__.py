@@ -11,7 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
-from bench import conditions, decisions, etiquette, freshness, generator, machine, plot, profile, report, streaming
+from bench import (
+    challengers,
+    conditions,
+    decisions,
+    etiquette,
+    freshness,
+    generator,
+    machine,
+    plot,
+    profile,
+    report,
+    streaming,
+)
 from bench.decisions import FULL, QUICK, Size
 from bench.rows import Row
 from bench.service import ROOT
@@ -22,13 +34,14 @@ _PARTS: Final[dict[str, Callable[[Size], Iterator[Row]]]] = {
     "alone": decisions.alone,
     "ingest": freshness.ingest,
     "stream": lambda size: streaming.whole_way(size, _INCIDENTS if _INCIDENTS.is_dir() else None),
+    "challengers": challengers.beside,
     "two": streaming.two_processes,
     "freshness": freshness.freshness,
     "restart": streaming.restart,
     "principles": etiquette.many,
     "conditions": conditions.equality,
 }
-_WITHOUT_GENERATOR: Final = frozenset({"stream", "two", "restart", "conditions"})
+_WITHOUT_GENERATOR: Final = frozenset({"stream", "challengers", "two", "restart", "conditions"})
 _NOT_QUICK: Final = frozenset({"principles"})
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -50,13 +51,14 @@ def _code() -> str:
     return found.hexdigest()[:12]
 
 
-def _place(name: str) -> Path:
+def place_of(name: str) -> Path:
+    """Where a workload is kept while the code that makes it stays the same."""
     return KEPT / _code() / name
 
 
 def signals(customers: int, days: int) -> Path:
     """`uniform-N`: the signals of so many days, as NDJSON."""
-    path = _place(f"uniform-{customers}x{days}.ndjson")
+    path = place_of(f"uniform-{customers}x{days}.ndjson")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -68,12 +70,17 @@ def signals(customers: int, days: int) -> Path:
     return path
 
 
-def log(name: str, file: Path) -> Path:
-    """A data directory with these signals in its log and nothing applied; None of it may be changed: copy it."""
-    folder = _place(f"log-{name}")
+def log(name: str, file: Path, beside: Sequence[Path] = ()) -> Path:
+    """A data directory with these signals in its log and nothing applied, behind the records that name the bundles
+    `beside` the champion. None of it may be changed: copy it."""
+    folder = place_of(f"log-{name}" + f"-beside-{len(beside)}" * bool(beside))
     if not folder.exists():
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
+        if beside:
+            membrane("replay", os.devnull, "--data", part, "--clock", "signals")
+        for bundle in beside:
+            membrane("models", "challenge", bundle, "--data", part)
         membrane("replay", file, "--data", part, "--clock", "signals")
         part.rename(folder)
     return folder
@@ -82,7 +89,7 @@ def log(name: str, file: Path) -> Path:
 def store(customers: int, days: int) -> Path:
     """A data directory with `uniform-N` applied. It may be used, but not changed: copy it to write."""
     name = f"uniform-{customers}x{days}"
-    folder = _place(f"store-{name}")
+    folder = place_of(f"store-{name}")
     if not folder.exists():
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
@@ -94,7 +101,7 @@ def store(customers: int, days: int) -> Path:
 
 def asks(customers: int, candidates: int, count: int = 20_000, language: str = "en") -> Path:
     """`asks-K`: requests for the generator."""
-    path = _place(f"asks-{customers}-{candidates}-{language}")
+    path = place_of(f"asks-{customers}-{candidates}-{language}")
     path.parent.mkdir(parents=True, exist_ok=True)
     random = Random(11)
     bodies = (ask(f"c-{random.randrange(customers)}", candidates, language) for _ in range(count))
@@ -148,7 +155,7 @@ def live_event(number: str, customer: str, now: str, random: Random) -> dict[str
 
 def incidents(source: Path) -> Path:
     """`uci`: the signals of uci_incidents, from a folder that holds the data set."""
-    path = _place("uci.ndjson")
+    path = place_of("uci.ndjson")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         membrane("dataset", "uci_incidents", "--from", source, "--out", path)

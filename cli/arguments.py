@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any, Final
 
+from cli.examples_arguments import add_examples
 from cli.ingest_arguments import add_ingest
+from cli.models_arguments import add_models
 from cli.options import CommandParser, moment, one_of, path, share, whole
 from cli.training_arguments import add_training
 
@@ -34,6 +36,7 @@ def build_parser() -> CommandParser:
     _add_demo(commands)
     _add_stores(commands)
     add_training(commands)
+    add_examples(commands)
     return parser
 
 
@@ -77,6 +80,7 @@ def _service_options(parser: CommandParser) -> None:
     parser.option("--clock", one_of("wall", "signals"), "what moves time", default="wall")
     parser.option("--principles", path, "principle file to put in force", metavar="FILE")
     parser.option("--models", path, "folder of model bundles to put in force", metavar="DIR")
+    parser.option("--model-keys", path, "public keys: only bundles signed by one of them get in", metavar="FILE")
     parser.option("--tenants", path, "file of what each tenant sets, to put in force", metavar="FILE")
     parser.option("--keys", path, "keys file; without one only loopback is served", metavar="FILE")
     parser.option("--runner", one_of("bytewax", "plain"), "what drives the stream", default="bytewax")
@@ -256,15 +260,13 @@ def _add_pauses(commands: Commands) -> None:
 
 
 def _add_stores(commands: Commands) -> None:
-    models = _group(commands, "models", "Looks at model bundles.")
-    for group, name, handler, text in (
-        (models, "list", "cli.stores:list_models", "Lists the installed models and which are in force."),
-        (commands, "rebuild", "cli.stores:rebuild", "Makes the customer records anew from the log."),
-        (commands, "digest", "cli.stores:digest", "Says in three hashes what records, outbox and examples hold."),
-        (commands, "doctor", "cli.doctor:doctor", "Says what is wrong with a data directory, and what to do."),
+    add_models(_group(commands, "models", "Looks at models and puts them in force."), _command, _data)
+    for name, handler, text in (
+        ("rebuild", "cli.stores:rebuild", "Makes the customer records anew from the log."),
+        ("digest", "cli.stores:digest", "Says in three hashes what records, outbox and examples hold."),
+        ("doctor", "cli.doctor:doctor", "Says what is wrong with a data directory, and what to do."),
     ):
-        full_name = "models list" if group is models else name
-        parser = _command(group, name, handler, text, f"membrane {full_name} --data ./shop")
+        parser = _command(commands, name, handler, text, f"membrane {name} --data ./shop")
         _data(parser)
         if name == "rebuild":
             _progress(parser)

@@ -25,8 +25,11 @@ from membrane.layers import COMMON, loosening, own_kind, own_tenants
 from membrane.principles import PrincipleSet
 from membrane.settings import TenantSettings
 from membrane.times import format_time
+from models.bundle import Kind
+from models.pointers import KINDS
 from models.registry import Registry
 from models.scorer import load_bundle
+from serving.champions import challengers_in
 from serving.checking import customers_of
 from serving.freshness import read_state
 from storage.claims import ClaimStore
@@ -238,7 +241,7 @@ def _models(patient: Patient) -> Iterator[Finding]:
     """What the log names must be there and able to answer; without a model stages go by rules only."""
     registry = Registry(patient.directory.models_path)
     latest = patient.log.revisions()
-    for kind in ("stage", "churn"):
+    for kind in KINDS:
         named: dict[str, Any] | None = latest.get(f"{kind}_model")
         if named is None:
             yield Finding(f"{kind} model", "note", "none is in force: rules only")
@@ -250,6 +253,18 @@ def _models(patient: Patient) -> Iterator[Finding]:
             continue
         advisory = ", learned from simulated customers: advisory" if model.bundle.advisory else ""
         yield Finding(f"{kind} model", "ok", f"{model.bundle.revision}{advisory}")
+        yield from _challengers(patient, latest, kind)
+
+
+def _challengers(patient: Patient, latest: dict[str, Any], kind: Kind) -> Iterator[Finding]:
+    """One that cannot score is missing in the comparison, and nobody else notices."""
+    registry = Registry(patient.directory.models_path)
+    for one in challengers_in(latest, kind):
+        try:
+            load_bundle(registry.load(one["digest"]), kind, fingerprint())
+        except MembraneError as error:
+            remedy = f"membrane models challenge {one['digest'][:12]} --withdraw --data {patient.directory.path}"
+            yield Finding(f"{kind} challenger", "note", str(error), remedy)
 
 
 def _claims(patient: Patient) -> Iterator[Finding]:

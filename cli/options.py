@@ -93,6 +93,21 @@ def whole(least: int, most: int = 2**31 - 1) -> Converter:
     return convert
 
 
+def percent(text: str) -> float:
+    """A share from 50 up to below 100, in percent.
+
+    >>> percent("95")
+    0.95
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 50 <= value < 100:
+        raise argparse.ArgumentTypeError(f"must be a number of percent from 50 up to below 100, came {text!r}")
+    return value / 100
+
+
 def moment(text: str) -> int:
     """An RFC 3339 time, in epoch milliseconds."""
     try:

@@ -19,7 +19,10 @@ import models
 from membrane.errors import AnotherWriter, InvalidBundle, InvalidPrinciples, UsageError
 from membrane.ports import RecordKind
 from membrane.times import format_time
-from models.bundle import MANIFEST, Bundle, read_bundle
+from models.bundle import MANIFEST, Bundle, Kind, read_bundle
+from models.pointers import Pointers, Said
+from models.signing import ModelKeys, put_keys
+from serving.champions import Champions
 from storage.directory import DataDir
 from storage.lock import dir_lock
 from storage.log import SignalLog
@@ -42,6 +45,7 @@ class Wishes:
     models: Path | None = None
     go_live: int | None = None
     tenants: Path | None = None
+    model_keys: Path | None = None
 
 
 def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:
@@ -52,7 +56,7 @@ def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:
     directory = DataDir.open(data, wishes.partitions)
     with _one_at_a_time(data), closing(SignalLog(directory)) as log:
         warnings = [*_put_principles(wishes.principles, log, directory, now_ms)]
-        warnings += _put_models(wishes.models, log, directory, now_ms)
+        warnings += _put_models(wishes, log, directory, now_ms)
         warnings += _put_tenants(wishes.tenants, log, now_ms)
         if wishes.go_live is not None:
             _put_go_live(wishes.go_live, log, now_ms)
@@ -88,38 +92,60 @@ def _put_principles(path: Path | None, log: SignalLog, directory: DataDir, now_m
         yield f"{error}\n{path} is not in force; the last good revision, {latest['revision']}, stays"
 
 
-def _put_models(folder: Path | None, log: SignalLog, directory: DataDir, now_ms: int) -> Iterator[str]:
+def _put_models(wishes: Wishes, log: SignalLog, directory: DataDir, now_ms: int) -> Iterator[str]:
+    if wishes.model_keys is not None:
+        put_keys(wishes.model_keys, directory.models_path)
+    champions = Champions(directory, log)
     latest = log.revisions()
-    if folder is None and not any(name in latest for name in ("stage_model", "churn_model")):
+    if wishes.models is None and not any(name in latest for name in ("stage_model", "churn_model")):
         try:
-            _install(SEED_BUNDLES, log, directory, now_ms)
+            _install(SEED_BUNDLES, champions, ModelKeys([]), now_ms)
         except InvalidBundle as error:
             yield f"{error}\nthe model that ships is not in force: stages go by rules only"
-    elif folder is not None:
+    elif wishes.models is not None:
         try:
-            _install(folder, log, directory, now_ms)
+            yield from _install(wishes.models, champions, ModelKeys.in_force(directory.models_path), now_ms)
         except InvalidBundle as error:
             if "stage_model" not in latest:
                 raise
-            yield f"{error}\n{folder} is not in force; the last good models stay"
+            yield f"{error}\n{wishes.models} is not in force; the last good models stay"
+    champions.follow(now_ms)
+    yield from champions.problems
 
 
-def _install(folder: Path, log: SignalLog, directory: DataDir, now_ms: int) -> None:
-    """Puts every bundle of a folder in force; all of them are checked before the first one is."""
-    latest = log.revisions()
-    found = {f"{bundle.manifest.kind}_model": (source, bundle) for source, bundle in _bundles(folder)}
-    wanted = {kind: pair for kind, pair in found.items() if latest.get(kind, {}).get("digest") != pair[1].digest}
+def _install(folder: Path, champions: Champions, keys: ModelKeys, now_ms: int) -> list[str]:
+    """Puts the bundles of a folder in force, but for those that have answered here and were replaced since (warnings
+    say so); all of them are checked before the first one is."""
+    pointers = champions.pointers()
+    warnings: list[str] = []
+    wanted: dict[Kind, tuple[Path, Bundle]] = {}
+    for source, bundle in _bundles(folder):
+        pointer = pointers.of(bundle.manifest.kind)
+        if not pointer.has_answered(bundle.digest):
+            wanted[bundle.manifest.kind] = source, bundle
+        elif bundle.digest == pointer.champion:
+            champions.registry.install(source)  # a damaged copy is mended
+        else:
+            what = f"{bundle.manifest.kind} {bundle.revision} has been replaced by another champion, which stays"
+            warnings.append(f"--models {folder}: {what} (membrane models promote puts it in force again)")
     if not wanted:
-        return
+        return warnings
     from membrane.features import fingerprint
-    from models.registry import Registry
-    from models.scorer import load_bundle
+    from models.admission import admit
 
-    for _, bundle in wanted.values():
-        load_bundle(bundle, bundle.manifest.kind, fingerprint())
-    for kind, (source, bundle) in wanted.items():
-        Registry(directory.models_path).install(source)
-        _append(log, kind, bundle.manifest.revision, bundle.digest, now_ms)
+    for source, bundle in wanted.values():
+        admit(source, keys, fingerprint(), digest=bundle.digest)
+    said = Said("membrane", format_time(now_ms), "it ships" if folder == SEED_BUNDLES else f"--models {folder}")
+    for source, _ in wanted.values():
+        champions.registry.install(source)
+
+    def install(pointers: Pointers) -> Pointers:
+        for kind, (_, bundle) in wanted.items():
+            pointers = pointers.put_in_force("install", kind, bundle.digest, said)
+        return pointers
+
+    champions.change(install, now_ms, trusted={bundle.digest for _, bundle in wanted.values()})
+    return warnings
 
 
 def _bundles(folder: Path) -> list[tuple[Path, Bundle]]:

@@ -109,6 +109,7 @@ def _prepare(args: argparse.Namespace) -> None:
         models=args.models,
         go_live=args.go_live,
         tenants=args.tenants,
+        model_keys=args.model_keys,
     )
     for warning in prepare(args.data, wishes, wall_ms()):
         complain(warning)

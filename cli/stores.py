@@ -1,4 +1,4 @@
-"""What lies in a data directory: models, dead letters, the digest; and `rebuild`, which makes the records anew."""
+"""What lies in a data directory: dead letters, the digest; and `rebuild`, which makes the records anew."""
 
 from __future__ import annotations
 
@@ -7,38 +7,11 @@ from contextlib import closing
 
 import msgspec
 
-from cli.exits import DONE, FAILED
+from cli.exits import DONE
 from cli.output import number, print_json, progress_bar, say
 from cli.services import only_one
 from membrane.times import format_time
 from storage.directory import DataDir
-
-
-def list_models(args: argparse.Namespace) -> int:
-    """The installed bundles, and which of them the log names last; 1 if one is damaged."""
-    from models.registry import Registry
-    from storage.log import SignalLog
-
-    directory = DataDir.existing(args.data)
-    with closing(SignalLog(directory)) as log:
-        in_force = {body["digest"] for body in log.revisions().values()}
-    entries = Registry(directory.models_path).entries()
-    rows = [
-        {
-            "digest": entry.digest,
-            "in_force": entry.digest in in_force,
-            **({"problem": entry.problem} if entry.manifest is None else _manifest(entry.manifest)),
-        }
-        for entry in entries
-    ]
-    if args.json:
-        print_json({"models": rows})
-    else:
-        for row in rows:
-            say(_model_line(row))
-        if not rows:
-            say("no models are installed: stages go by rules only")
-    return FAILED if any("problem" in row for row in rows) else DONE
 
 
 def list_dead_letters(args: argparse.Namespace) -> int:
@@ -88,20 +61,6 @@ def rebuild(args: argparse.Namespace) -> int:
         finally:
             bar.close()
     return digest(args)
-
-
-def _manifest(manifest: msgspec.Struct) -> dict[str, object]:
-    names = ("name", "kind", "revision", "created", "provenance", "parent", "metrics")
-    return {name: getattr(manifest, name) for name in names}
-
-
-def _model_line(row: dict[str, object]) -> str:
-    mark = "in force" if row["in_force"] else "-"
-    if "problem" in row:
-        return f"{str(row['digest'])[:12]}  {mark:8}  damaged: {row['problem']}"
-    return (
-        f"{str(row['digest'])[:12]}  {mark:8}  {row['kind']:6} {row['revision']}  {row['name']} ({row['provenance']})"
-    )
 
 
 def _letter(letter: object) -> dict[str, object]:

@@ -24,9 +24,9 @@ SOON: Final = HOUR
 """Two kept vectors of a customer are at least so far apart."""
 DAILY: Final = DAY
 WEEKLY: Final = 7 * DAY
-FOURTH: Final = 4
+SEVERAL: Final = 8
 """Without an occasion one is kept after a day and so many signals, or after a week."""
-KEPT_LATEST: Final = 8
+KEPT_LATEST: Final = 6
 KEPT_WATCHED: Final = 6
 KEPT_WAITING: Final = 2
 """Labels that wait. They live until the customer's clock has passed the moment they speak about."""
@@ -68,7 +68,7 @@ def is_kept(record: Record, offset: int, kind: str, *, moved: bool) -> bool:
         return True
     if age < SOON:
         return False
-    if age >= WEEKLY or (age >= DAILY and record.state.signals - kept.signals >= FOURTH):
+    if age >= WEEKLY or (age >= DAILY and record.state.signals - kept.signals >= SEVERAL):
         return True
     return moved or kind == _RESOLVED or (kind == _ENDED and open_at(record.state, clock))
 
@@ -98,7 +98,8 @@ def join(kept: Kept, label: Label) -> int | None:
 
 
 def wait(kept: Kept, label: Label, offset: int) -> None:
-    """A label, of the log record at `offset`, that found no vector waits: what comes behind it in the log may have happened at the same moment."""
+    """A label, of the log record at `offset`, that found no vector waits: what comes behind it in the log may have
+    happened at the same moment."""
     kept.waiting = [*(one for one in kept.waiting if one.about >= label.found_at), label][-KEPT_WAITING:]
     kept.waits_since = offset
 

@@ -48,7 +48,8 @@ def partition_of(tenant: str, customer: str, partitions: int) -> int:
 @dataclass(frozen=True, slots=True)
 class LogRecord:
     """One record of one log partition. `body` is JSON: for a SIGNAL a `membrane.signals.StoredSignal`, for a TICK
-    `{"time": ms}`, for a REVISION `{"kind": "principles"|"stage_model"|"churn_model", "revision", "digest"}`, for an
+    `{"time": ms}`, for a REVISION `{"kind": "principles"|"stage_model"|"churn_model", "revision", "digest"}` (for
+    "stage_challengers" and "churn_challengers" with `"challengers": [{"revision", "digest"}]`, all of them), for an
     ACT `{"act": "meet"|"waive", "tenant", "customer", "obligation", "time": ms, "by", "reason"}`, for a PAUSE
     a `membrane.pauses.PauseRecord`."""
 

@@ -228,8 +228,8 @@ class Label(msgspec.Struct, array_like=True, frozen=True):
 class Kept(msgspec.Struct, array_like=True):
     """Which of the customer's served vectors are kept to learn from (`membrane.examples`): `at` the latest one's clock,
     `signals` how many signals there were then; `latest` and `watched` (those whose horizon of churn is open) as flat
-    (time, log offset) pairs by time; labels that still wait for a vector, and the log offset of the latest of them; `synthetic` once a signal
-    was."""
+    (time, log offset) pairs by time; labels that still wait for a vector, and
+    the log offset of the latest of them; `synthetic` once a signal was."""
 
     at: int = 0
     signals: int = 0

@@ -6,6 +6,7 @@
     trees.json      of a model of trees: its nodes, for drivers
     encoder.json    of a model over a table: how cells become numbers
     digest          sha256 of manifest.json: the identity of the bundle
+    signature       optional: whose word it is (`models.signing`)
 
 `read_bundle` takes the bytes of every file once and checks the digests before anything looks inside; whoever runs
 the model gets these same bytes. There is no pickle anywhere.
@@ -32,6 +33,7 @@ GOLDEN: Final = "golden.json"
 TREES: Final = "trees.json"
 ENCODER: Final = "encoder.json"
 DIGEST: Final = "digest"
+SIGNATURE: Final = "signature"
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 SHA256: Final = re.compile("[0-9a-f]{64}")
 
@@ -55,7 +57,8 @@ class Linear(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a bundle says of itself. `features` and `classes` are the model's columns in their order."""
+    """What a bundle says of itself. `features` and `classes` are the model's columns in their order. `labels_until`:
+    the latest moment (epoch ms, event time) at which a label was found out that it learned from."""
 
     format: Literal[1] = 1
     name: Name
@@ -68,6 +71,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     metrics: dict[str, float]
     provenance: Provenance
     parent: str | None = None
+    labels_until: int | None = None
     linear: Linear | None = None
     digests: dict[str, str] = {}
 

@@ -18,7 +18,7 @@ OUTPUT: Final = "probabilities"
 GOLDEN_TOLERANCE: Final = 1e-5
 _PAD_ROWS_TO: Final = 8  # the runtime's last bits depend on a batch's remainder, not on its length
 _ERRORS_ONLY: Final = 3
-_ORT_ERRORS: Final = (
+RUNTIME_ERRORS: Final = (
     ort_errors.EPFail,
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -29,6 +29,7 @@ _ORT_ERRORS: Final = (
     RuntimeError,
     ValueError,
 )
+"""What the runtime raises at bytes or rows that it does not like."""
 
 Drivers = list[tuple[str, float]]
 
@@ -44,7 +45,7 @@ class OnnxModel:
         options.log_severity_level = _ERRORS_ONLY
         try:
             self._session = ort.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
-        except _ORT_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise self._fault("a model that the runtime can load", error) from None
         inputs, outputs = self._session.get_inputs(), [output.name for output in self._session.get_outputs()]
         width = len(bundle.manifest.features)
@@ -92,8 +93,9 @@ class OnnxModel:
             return np.asarray(np.einsum("nof,on->nf", self._trees.contributions(rows), by_class[:, chosen]))
         return None
 
-    def check_golden(self) -> None:
-        """InvalidBundle unless the golden rows give their outputs."""
+    def check_golden(self) -> float:
+        """The greatest difference between the golden rows' outputs and what they must be; InvalidBundle if it is too
+        great."""
         golden, manifest = self.bundle.golden, self.bundle.manifest
         rows, wanted = _matrix(golden.inputs), _matrix(golden.outputs)
         shapes = (len(rows), len(manifest.features)), (len(rows), len(manifest.classes))
@@ -101,13 +103,14 @@ class OnnxModel:
             raise self._fault(f"golden rows and outputs of shapes {shapes}, at least one", (rows.shape, wanted.shape))
         try:
             found = self.probabilities(rows.astype(np.float32))
-        except _ORT_ERRORS as error:
+        except RUNTIME_ERRORS as error:
             raise self._fault("a model that runs on its golden rows", error) from None
         if found.shape != wanted.shape:
             raise self._fault(f"outputs of {len(manifest.classes)} classes", found.shape)
         worst = float(np.max(np.abs(found - wanted)))
         if not worst <= GOLDEN_TOLERANCE:  # NaN is refused, too
             raise self._fault(f"golden outputs within {GOLDEN_TOLERANCE}", f"a difference of {worst}")
+        return worst
 
     def _weights(self) -> tuple[npt.NDArray[np.float64], ...] | None:
         """What `drivers` needs of a linear model: low, high, mean, scale and the weights less their mean."""
@@ -146,7 +149,10 @@ def load_model(bundle: Bundle, *, classes: Sequence[str], fingerprint: str) -> O
     manifest = bundle.manifest
     where = f"bundle {manifest.name} {bundle.revision}"
     if manifest.fingerprint != fingerprint:
-        raise InvalidBundle(f"{where}: feature fingerprint {fingerprint} required, got {manifest.fingerprint}")
+        raise InvalidBundle(
+            f"{where}: feature fingerprint {fingerprint} required, got {manifest.fingerprint}: it was made for "
+            "the columns of a table, or for the features of another version"
+        )
     if manifest.classes != tuple(classes):
         raise InvalidBundle(f"{where}: classes {', '.join(classes)} required, got {', '.join(manifest.classes)}")
     return model

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from membrane.errors import InvalidBundle
-from models.bundle import DIGEST, MANIFEST, SHA256, Bundle, Manifest, read_bundle
+from models.bundle import DIGEST, MANIFEST, SHA256, SIGNATURE, Bundle, Manifest, read_bundle
 
 
 class Entry(NamedTuple):
@@ -27,18 +27,22 @@ class Registry:
         self._directory = directory
 
     def install(self, source: Path) -> str:
-        """Copy the bundle in `source` here; its digest. A second time is no work; a damaged copy is replaced.
+        """Copy the bundle in `source` here; its digest. A second time is no work but for a signature; a damaged copy
+        is replaced.
 
         Raises InvalidBundle if the source is damaged, OSError if the disk refuses."""
         bundle = read_bundle(source)
         digest = bundle.digest
         if self._is_sound(digest):
+            self._take_signature(source, digest)
             return digest
         self._directory.mkdir(parents=True, exist_ok=True)
         copy = Path(tempfile.mkdtemp(prefix=".installing-", dir=self._directory))
         try:
             for name in (*bundle.manifest.digests, MANIFEST, DIGEST):
                 _copy_durably(source / name, copy / name)
+            if (source / SIGNATURE).exists():
+                _copy_durably(source / SIGNATURE, copy / SIGNATURE)
             read_bundle(copy, digest)  # the source may have changed meanwhile
             copy.chmod(0o755)
             self._put_in_place(copy, digest)
@@ -46,11 +50,15 @@ class Registry:
             shutil.rmtree(copy, ignore_errors=True)
         return digest
 
-    def load(self, digest: str) -> Bundle:
-        """The bundle with this digest. Raises InvalidBundle if it is missing or damaged."""
+    def place(self, digest: str) -> Path:
+        """Where the bundle with this digest lies, if it is installed. InvalidBundle for what is no digest."""
         if SHA256.fullmatch(digest) is None:
             raise InvalidBundle(f"models: a digest of 64 hexadecimal digits required, got {digest[:80]!r}")
-        return read_bundle(self._directory / digest, digest)
+        return self._directory / digest
+
+    def load(self, digest: str) -> Bundle:
+        """The bundle with this digest. Raises InvalidBundle if it is missing or damaged."""
+        return read_bundle(self.place(digest), digest)
 
     def entries(self) -> list[Entry]:
         """All installed bundles by digest, the damaged ones with their problem."""
@@ -67,6 +75,14 @@ class Registry:
 
     def _is_sound(self, digest: str) -> bool:
         return self._entry(digest).problem is None
+
+    def _take_signature(self, source: Path, digest: str) -> None:
+        place = self.place(digest)
+        if source.resolve() == place.resolve() or not (source / SIGNATURE).exists():
+            return
+        draft = place / f".{SIGNATURE}.{os.getpid()}"
+        _copy_durably(source / SIGNATURE, draft)
+        draft.replace(place / SIGNATURE)
 
     def _put_in_place(self, copy: Path, digest: str) -> None:
         place = self._directory / digest

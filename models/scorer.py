@@ -10,7 +10,7 @@ import numpy.typing as npt
 from membrane.errors import InvalidBundle
 from membrane.vocabulary import STAGES
 from models.bundle import Bundle
-from models.onnx_model import Drivers, OnnxModel, load_model
+from models.onnx_model import RUNTIME_ERRORS, Drivers, OnnxModel, load_model
 
 CHURN_CLASSES: Final = ("stays", "closes")
 CLASSES: Final = {"stage": tuple(str(stage) for stage in STAGES), "churn": CHURN_CLASSES}
@@ -59,6 +59,23 @@ class OnnxScorer:
     def stage_drivers(self, rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64]) -> list[Drivers]:
         """For each row (n, features) what speaks most for its stage (n,; index in STAGES)."""
         return RulesOnly().stage_drivers(rows, chosen) if self._stage is None else self._stage.drivers(rows, chosen)
+
+
+class ChallengerModel:
+    """One model that scores beside the champion. It answers nobody, and whatever it does comes out as NaN."""
+
+    def __init__(self, bundle: Bundle, fingerprint: str) -> None:
+        """Load it; InvalidBundle if it may not answer."""
+        self.kind: str = bundle.manifest.kind
+        self.revision = bundle.revision
+        self._model = load_bundle(bundle, self.kind, fingerprint)
+
+    def probabilities(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Rows (n, features) -> (n, classes); all NaN in a row for which the model gives no distribution."""
+        try:
+            return self._model.probabilities(rows)
+        except RUNTIME_ERRORS:
+            return np.full((len(rows), len(CLASSES[self.kind])), np.nan)
 
 
 def load_bundle(bundle: Bundle, kind: str, fingerprint: str) -> OnnxModel:

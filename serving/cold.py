@@ -13,7 +13,7 @@ from membrane.defaults import defaults_table
 from membrane.errors import InvalidPrinciples
 from membrane.layers import COMMON
 from membrane.signals import schemas
-from serving import permits, reads
+from serving import models_view, permits, reads
 from serving.auth import Identity
 from serving.checking import check_answer
 from serving.following import Followers
@@ -271,9 +271,9 @@ def _about(services: Services) -> APIRouter:
     async def signal_schemas() -> Response:
         return json(schemas())
 
-    @router.get("/models", summary="The model bundles installed and in force", dependencies=READ)
+    @router.get("/models", summary="The models that answer, those beside them, and their history", dependencies=READ)
     async def models() -> Response:
-        return json(await services.cold(reads.models, services.directory.models_path, services.log))
+        return json(await services.cold(models_view.models, services.champions, services.log))
 
     return router
 
@@ -296,6 +296,7 @@ def _operations(services: Services) -> APIRouter:
         await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
         stores = services.records, services.log, services.principles
         await services.cold(reads.measure_held, *stores, services.metrics)
+        await services.cold(models_view.measure_models, services.log, services.metrics)
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
 
     return router

@@ -85,6 +85,21 @@ class Metrics:
             multiprocess_mode="livemostrecent",
         )
 
+        self._models = Gauge(
+            "membrane_model_info",
+            "1 for each model that answers (champion) or runs beside it (challenger).",
+            ["kind", "role", "revision"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._models_told: set[tuple[str, str, str]] = set()
+
+    def models_in_force(self, found: set[tuple[str, str, str]]) -> None:
+        """Says which (kind, role, revision) are in force now; what was told before is no more."""
+        for labels in self._models_told | found:
+            self._models.labels(*labels).set(labels in found)
+        self._models_told |= found
+
     def count(self, counter: Counter, *labels: str) -> None:
         """Counts one of a kind that is counted with every decision; `flush` tells the counters. For the event loop."""
         self._tally[counter, labels] += 1

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from membrane.decisions import Answer, DecisionRequest
 from membrane.signals import Text, Time
 from membrane.trial import Outcome
-from serving import reads
+from serving import models_view, reads
 from serving.answers import NDJSON
 from serving.checking import CheckAnswer
 from serving.customer_view import CustomerView
@@ -62,7 +62,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/permits/{permit}"): (200, PermitView),
     ("post", "/v1/permits/{permit}/confirm"): (200, PermitView),
     ("post", "/v1/permits/{permit}/release"): (200, PermitView),
-    ("get", "/v1/models"): (200, reads.ModelsAnswer),
+    ("get", "/v1/models"): (200, models_view.ModelsAnswer),
     ("get", "/readyz"): (200, reads.ReadyAnswer),
 }
 """The status and type of each answer that has a type; the others answer with a JSON object of their own."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from starlette.responses import Response
@@ -16,7 +15,6 @@ from membrane.layers import COMMON
 from membrane.principles import Principle
 from membrane.times import format_optional, format_time
 from membrane.vocabulary import LIFECYCLES, STAGES
-from models.registry import Registry
 from serving.freshness import Freshness, RevisionInForce
 from serving.held import held_by_principle
 from serving.metrics import Metrics
@@ -80,21 +78,6 @@ class PutPrinciplesAnswer(msgspec.Struct):
     revision: str
     digest: str
     changed: bool
-
-
-class ModelView(msgspec.Struct):
-    """An installed bundle, or what is wrong with it."""
-
-    digest: str
-    manifest: dict[str, Any] | None
-    problem: str | None
-    in_force: bool
-
-
-class ModelsAnswer(msgspec.Struct):
-    """All bundles that are installed."""
-
-    models: list[ModelView]
 
 
 class ReadyAnswer(msgspec.Struct):
@@ -190,28 +173,6 @@ def put_answer(proposal: Proposal) -> PutPrinciplesAnswer:
     """What came of PUT /v1/principles."""
     found = proposal.principles
     return PutPrinciplesAnswer(found.pack, found.revision, found.digest, proposal.changed)
-
-
-def models(folder: Path, log: SignalLog) -> ModelsAnswer:
-    """The bundles in a folder, and which of them the log's latest revisions name."""
-    in_force = {body["digest"] for kind, body in log.revisions().items() if kind.endswith("_model")}
-    return ModelsAnswer(
-        [
-            ModelView(
-                entry.digest,
-                None if entry.manifest is None else _manifest(entry.manifest),
-                entry.problem,
-                entry.digest in in_force,
-            )
-            for entry in Registry(folder).entries()
-        ]
-    )
-
-
-def _manifest(manifest: msgspec.Struct) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(manifest)
-    shown.pop("linear", None)
-    return shown
 
 
 def ready(log: SignalLog, sets: PrincipleSets) -> ReadyAnswer:

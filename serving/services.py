@@ -9,9 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, ParamSpec, Self, TypeVar
 
-from membrane.errors import MembraneError
+from membrane.errors import InvalidBundle, MembraneError
 from membrane.layers import COMMON
 from serving.auth import Keys, check_host
+from serving.champions import Champions
 from serving.claims import LiveClaims
 from serving.config import ServeConfig
 from serving.freshness import Freshness
@@ -50,6 +51,7 @@ class Services:
     principles: PrincipleSets
     freshness: Freshness
     pauses: Pauses
+    champions: Champions
     metrics: Metrics
     _threads: ThreadPoolExecutor
     _rounds: int = 0
@@ -81,6 +83,7 @@ class Services:
             principles=principles,
             freshness=Freshness(log, records, clock=config.clock, now_ms=config.now_ms),
             pauses=Pauses(log, config.now_ms),
+            champions=Champions(directory, log),
             metrics=Metrics(),
             _threads=ThreadPoolExecutor(_COLD_THREADS, "cold"),
         )
@@ -96,11 +99,11 @@ class Services:
             await self.cold(self.claims.store.made, tenant, permits, self.freshness.now())
 
     async def maintain(self) -> None:
-        """Until cancelled: ticks under the wall clock, principle sets compiled before a decision needs them, and the
-        counters told what was counted."""
+        """Until cancelled: ticks under the wall clock, principle sets compiled before a decision needs them, pointers
+        of models followed, and the counters told what was counted."""
         while True:
             self.metrics.flush()
-            for work in (self._tick, self._compile, self._sweep):
+            for work in (self._tick, self._compile, self._follow_models, self._sweep):
                 try:
                     await work()
                 except Exception as error:  # noqa: BLE001 - without the next round no time would pass any more
@@ -117,6 +120,13 @@ class Services:
         if self._rounds % _SWEEP_ROUNDS == 0:
             with suppress(MembraneError):
                 await self.cold(self.claims.store.sweep, self.freshness.now())
+
+    async def _follow_models(self) -> None:
+        known = list(self.champions.problems)
+        await self.cold(self.champions.follow, self.config.now_ms())
+        for problem in self.champions.problems:
+            if problem not in known:
+                report(InvalidBundle(problem))
 
     async def _compile(self) -> None:
         self.principles.retry()

@@ -62,6 +62,13 @@ def write_learned(connection: apsw.Connection, learned: Learned) -> None:
         connection.execute(_DROP_LABELS, (learned.labels_bound,))
 
 
+class _Meta(msgspec.Struct):
+    unmatched: int = 0
+
+
+_meta: Final = msgspec.json.Decoder(_Meta)
+
+
 class Example(NamedTuple):
     """A kept vector: the offset of its log record, whose it is, when it was served (epoch ms), and what was served."""
 
@@ -83,7 +90,7 @@ class LabelledReader(RecordReader):
     def examples(self, partition: int, after: int = -1, limit: int = 1_000) -> list[Example]:
         """A partition's kept vectors behind a log offset, in order, at most `limit`."""
         rows = self._rows(partition, _EXAMPLES, (after, limit))
-        return [Example(*row[:-1], _decoded(row[-1])) for row in rows]
+        return [Example(row[0], row[1], row[2], row[3], _decoded(row[4])) for row in rows]
 
     def every(self) -> Iterator[Labelled]:
         """Every labelled example, by partition and number."""
@@ -110,6 +117,11 @@ class LabelledReader(RecordReader):
                 before = found.get(key, (0, 0.0))
                 found[key] = before[0] + count, before[1] + weight / WHOLE
         return found
+
+    def unmatched(self) -> list[int]:
+        """By partition, how many labels ever came that found no vector."""
+        metas = (self.meta(partition).meta for partition in range(self.directory.partitions))
+        return [_meta.decode(meta).unmatched if meta else 0 for meta in metas]
 
     def delays(self) -> dict[str, list[int]]:
         """Target -> how long after each vector its label was found out (ms), in order."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
 
 from membrane.engine import Rules, rules_for
-from membrane.errors import InvalidBundle, InvalidPrinciples
+from membrane.errors import InvalidBundle, InvalidPrinciples, StoreRefused
 from membrane.layers import COMMON, layered, own_kind, own_tenants
 from membrane.principles import PrincipleSet
 from membrane.settings import TenantSettings
-from stream.infer import DrivenScorer
+from stream.infer import Challenger, DrivenScorer
 from stream.meta import Meta
 
 _MODELS: Final = ("stage_model", "churn_model")
+CHALLENGERS: Final = ("churn_challengers", "stage_challengers")
+"""The kinds of revisions that name challengers."""
 
 
 class Library(Protocol):
@@ -28,14 +31,18 @@ class Library(Protocol):
     @property
     def scorer(self) -> Callable[[str | None, str | None], DrivenScorer]: ...
 
+    @property
+    def challenger(self) -> Callable[[str], Challenger]: ...
+
 
 class InForce:
-    """The rules of everybody and of each tenant with something of its own, and the scorer."""
+    """The rules of everybody and of each tenant with something of its own, the scorer and its challengers."""
 
     def __init__(self, library: Library, settings: TenantSettings) -> None:
         self._library = library
         self._settings = settings
         self.scorer: DrivenScorer = library.scorer(None, None)
+        self.challengers: list[Challenger] = []
         self.rules = Rules(None, settings)
         self._own: dict[str, Rules] = {}
 
@@ -65,6 +72,7 @@ class InForce:
         principles = self._library.principles(fit[COMMON]) if COMMON in fit else None
         own = {tenant: self._library.principles(fit[own_kind(tenant)]) for tenant in own_tenants(fit)}
         self.scorer = self._library.scorer(*map(fit.get, _MODELS))
+        self.challenge(meta)
         meta.churn_is_advisory = self.scorer.churn_is_advisory
         judged = partial(rules_for, churn_is_advisory=meta.churn_is_advisory, go_live=meta.go_live)
         self.rules = judged(principles, self._settings)
@@ -77,6 +85,16 @@ class InForce:
             )
             for tenant in {*sets, *meta.tenants, *(one.tenant for one in meta.pauses)}
         }
+
+    def challenge(self, meta: Meta) -> None:
+        """Switches to the challengers that the revisions name. They change no record, so one that is missing or cannot
+        be used is left out, and nothing waits for it."""
+        self.challengers = [*self._challengers(meta)]
+
+    def _challengers(self, meta: Meta) -> Iterator[Challenger]:
+        for digest in (digest for kind in CHALLENGERS for digest in meta.challengers.get(kind, ())):
+            with suppress(StoreRefused, InvalidBundle):
+                yield self._library.challenger(digest)
 
     def fits(self, kind: str, digest: str) -> bool:
         """Whether this version can use it (the library keeps what it has loaded). StoreRefused if it is not there."""

@@ -20,7 +20,6 @@ from membrane.features import fingerprint
 from membrane.ports import Learned
 from membrane.record import Label, Record
 from membrane.times import DAY
-from membrane.tracker import Score
 from stream.block import DecodedSignal
 from stream.meta import Meta
 
@@ -37,6 +36,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 Horizons = Callable[[int, int, int, int], list[tuple[int, int, int]]]
 """`membrane.ports.StateStore.horizons`."""
 Revisions = dict[str, str]
+Scores = dict[str, tuple[float, ...]]
 
 
 @dataclass(slots=True)
@@ -68,13 +68,13 @@ class Gathered:
             self.said += [(entry.offset, one) for one in said]
             self.decided += [(entry.offset, offset) for offset in decided]
 
-    def keep(self, record: Record, offset: int, row: Sequence[float], scores: Score, revisions: Revisions) -> None:
+    def keep(self, record: Record, offset: int, row: Sequence[float], scores: Scores, revisions: Revisions) -> None:
         """The vector that the log record at `offset` brought is kept."""
         waiting = len(record.kept.waiting)
         due, said = keep(record, offset)
         self.said += [(offset, one) for one in said]
         self.unmatched -= sum(to == offset for to, _ in said) if waiting else 0
-        served = Served(array("f", row).tobytes(), _FINGERPRINT, _by_revision(scores, revisions), revisions)
+        served = Served(array("f", row).tobytes(), _FINGERPRINT, scores, revisions)
         self.kept.append((offset, record.tenant, record.customer, record.clock, due, _encode(served)))
 
     def _join(self, record: Record, offset: int, label: Label) -> None:
@@ -84,15 +84,6 @@ class Gathered:
             self.unmatched += 1
         else:
             self.said.append((offset, (example, label)))
-
-
-def _by_revision(score: Score, revisions: Revisions) -> dict[str, tuple[float, ...]]:
-    found: dict[str, tuple[float, ...]] = {}
-    if score.probabilities:
-        found[revisions["stage_model"]] = tuple(score.probabilities)
-    if score.churn >= 0:
-        found[revisions["churn_model"]] = (1.0 - score.churn, score.churn)
-    return found
 
 
 def settle(gathered: Gathered, meta: Meta, horizons: Horizons) -> Learned | None:

@@ -11,9 +11,9 @@ from membrane.features import fingerprint
 from membrane.principles import PrincipleSet
 from models.bundle import Bundle
 from models.registry import Registry
-from models.scorer import OnnxScorer, RulesOnly
+from models.scorer import ChallengerModel, OnnxScorer, RulesOnly
 from storage.principles import PrincipleFiles, compile_principles
-from stream.infer import DrivenScorer
+from stream.infer import Challenger, DrivenScorer
 
 KEPT: Final = 8
 KEPT_SETS: Final = 128
@@ -28,6 +28,7 @@ class FileLibrary:
         self._registry = Registry(models)
         self.principles = lru_cache(KEPT_SETS)(self._principles)
         self.scorer = lru_cache(KEPT)(self._scorer)
+        self.challenger = lru_cache(KEPT)(self._challenger)
 
     def _principles(self, digest: str) -> PrincipleSet:
         """The set of a digest. StoreRefused if it is missing or changed, InvalidPrinciples if it is faulty."""
@@ -44,9 +45,16 @@ class FileLibrary:
             return RulesOnly()
         return OnnxScorer(fingerprint=fingerprint(), stage=self._bundle(stage), churn=self._bundle(churn))
 
+    def _challenger(self, digest: str) -> Challenger:
+        """The challenger of a bundle. StoreRefused if it is missing or changed, InvalidBundle if it may not answer."""
+        return ChallengerModel(self._loaded(digest), fingerprint())
+
     def _bundle(self, digest: str | None) -> Bundle | None:
+        return self._loaded(digest) if digest else None
+
+    def _loaded(self, digest: str) -> Bundle:
         try:
-            return self._registry.load(digest) if digest else None
+            return self._registry.load(digest)
         except InvalidBundle as error:
             raise _missing(error) from error
 

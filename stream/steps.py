@@ -27,10 +27,11 @@ from membrane.record import MET, OPEN, WAIVED, Obligation, Record, decode, encod
 from membrane.settings import TenantSettings
 from membrane.tracker import Score
 from membrane.vocabulary import LIFECYCLES, STAGES
+from models.scorer import unusable
 from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
-from stream.in_force import InForce, Library, word_of
-from stream.infer import infer
+from stream.in_force import CHALLENGERS, InForce, Library, word_of
+from stream.infer import Inferred, infer
 from stream.learning import Gathered, settle
 from stream.meta import Meta, Revision, read_meta, write_meta
 from stream.stretch import Passing, Stretch
@@ -46,12 +47,25 @@ class _Tick(msgspec.Struct):
     time: int
 
 
+class _Named(msgspec.Struct):
+    digest: str
+
+
+def tick_time(record: LogRecord) -> int | None:
+    """The event time of a tick, None for one that cannot be decoded."""
+    try:
+        return msgspec.json.decode(record.body, type=_Tick).time
+    except msgspec.MsgspecError:
+        return None
+
+
 class _Revision(msgspec.Struct):
     kind: str
     revision: str = ""
     digest: str = ""
     go_live: int = 0
     tenants: dict[str, TenantSettings] = {}
+    challengers: list[_Named] = []
 
 
 class _Act(msgspec.Struct):
@@ -87,18 +101,21 @@ class _Work:
     everybody_due: bool = False
     transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
     opened: Counter[str] = field(default_factory=Counter)
+    challenged: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     gathered: Gathered = field(default_factory=Gathered)
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
     """A block's commit, the meta that holds once it is written, how often each stage change happened: (from, to,
-    tenant, backfill) -> count, and how many obligations each principle opened."""
+    tenant, backfill) -> count, how many obligations each principle opened, and how many rows each challenger was given:
+    (kind, revision, scored or failed) -> count."""
 
     commit: Commit
     meta: Meta
     transitions: Counter[tuple[str, str, str, bool]]
     opened: Counter[str]
+    challenged: Counter[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +192,11 @@ class PartitionSteps:
         self.meta, self.next_offset = applied.meta, applied.commit.next_offset
 
     def _add_tick(self, stretch: Stretch, record: LogRecord) -> None:
-        try:
-            stretch.ticks.append((record.offset, msgspec.json.decode(record.body, type=_Tick).time))
-        except msgspec.MsgspecError as error:
-            self.dropped.append(Dropped(record.offset, f"undecodable: {error}"))
+        t = tick_time(record)
+        if t is None:
+            self.dropped.append(Dropped(record.offset, "undecodable: a tick"))
+        else:
+            stretch.ticks.append((record.offset, t))
 
     def _stretch(self, work: _Work, stretch: Stretch) -> int | None:
         """Apply a stretch: all at once, or tick by tick where a tick may be due to more customers than one commit
@@ -232,12 +250,22 @@ class PartitionSteps:
                     break
                 self._judge(work, entry.offset, *found, _NO_SCORE)
         rows = [features(held.record.state, held.record.clock) for _, held, _ in news]
-        scores = infer(self._in_force.scorer, rows)
-        for (offset, held, received), row, score in zip(news, rows, scores, strict=True):
-            stage, record = held.record.tracker.stage, held.record
+        inferred = self._infer(work, rows)
+        for number, (offset, held, received) in enumerate(news):
+            stage, record, score = held.record.tracker.stage, held.record, inferred.scores[number]
             self._judge(work, offset, held, received, score)
             if is_kept(record, offset, received.signal.type, moved=record.tracker.stage != stage):
-                work.gathered.keep(record, offset, row, score, self._in_force.revisions_of(record.tenant))
+                revisions = self._in_force.revisions_of(record.tenant)
+                work.gathered.keep(record, offset, rows[number], inferred.of_row(number), revisions)
+
+    def _infer(self, work: _Work, rows: list[list[float]]) -> Inferred:
+        challengers = self._in_force.challengers
+        inferred = infer(self._in_force.scorer, rows, challengers)
+        for one in challengers if rows else ():
+            failed = int(unusable(inferred.given[one.revision]).sum())
+            work.challenged[one.kind, one.revision, "scored"] += len(rows) - failed
+            work.challenged[one.kind, one.revision, "failed"] += failed
+        return inferred
 
     def _receive(
         self, work: _Work, entry: DecodedSignal, ticks: int, passing: Passing
@@ -326,7 +354,11 @@ class PartitionSteps:
 
     def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
         """Switch. By other principles something may be owed already, so everybody is judged on the next tick. The
-        offset itself when what the revision names is missing: there the block must end."""
+        offset itself when what the revision names is missing: there the block must end. Challengers judge nobody."""
+        if revision.kind in CHALLENGERS:
+            work.meta.challengers[revision.kind] = [one.digest for one in revision.challengers]
+            self._in_force.challenge(work.meta)
+            return None
         revised = _copied(work.meta)
         word = word_of(revision.kind)
         try:
@@ -428,7 +460,7 @@ class PartitionSteps:
             )
 
     def _applied(self, work: _Work, next_offset: int) -> Applied:
-        return Applied(self._gather(work, next_offset), work.meta, work.transitions, work.opened)
+        return Applied(self._gather(work, next_offset), work.meta, work.transitions, work.opened, work.challenged)
 
     def _gather(self, work: _Work, next_offset: int) -> Commit:
         commit = Commit(effects=work.effects, obligations=list(work.obligations.values()))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import membrane
+from membrane.errors import StoreRefused
 from membrane.features import FEATURE_NAMES
 from membrane.ports import Commit, Learned, LogRecord, PartitionMeta, RecordKind, partition_of
 from membrane.principle_file import read_principles
@@ -18,7 +19,7 @@ from membrane.principles import PrincipleSet
 from membrane.signals import StoredSignal, encode_stored
 from models.scorer import RulesOnly
 from storage.documents import read_document
-from stream.infer import DrivenScorer
+from stream.infer import Challenger, DrivenScorer
 
 PACK = Path(membrane.__file__).parent / "packs" / "default.yaml"
 
@@ -139,7 +140,7 @@ class MemoryLog:
 
 
 class OneLibrary:
-    """A library that has the default pack under any digest, and one scorer."""
+    """A library that has the default pack under any digest, one scorer, and no challenger."""
 
     def __init__(self, scorer: DrivenScorer | None = None) -> None:
         self._scorer = scorer or RulesOnly()
@@ -149,6 +150,9 @@ class OneLibrary:
 
     def scorer(self, stage: str | None, churn: str | None) -> DrivenScorer:
         return self._scorer
+
+    def challenger(self, digest: str) -> Challenger:
+        raise StoreRefused(f"{digest}: missing")
 
 
 class LinearScorer:

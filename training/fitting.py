@@ -60,8 +60,22 @@ def train(kind: Kind, examples: Examples, plan: Plan, progress: Progress = silen
         model, judged = run.by_folds() if part is None else run.by_time(part)
     report = judging.report(kind, usable, plan, judged, notes)
     bundle = _bundle(kind, usable, plan, model, report)
+    told = msgspec.structs.replace(bundle.manifest, labels_until=labels_until(usable, plan.horizon_ms, part))
+    bundle = msgspec.structs.replace(bundle, manifest=told)
     drivers = judging.drivers(OnnxModel(bundle), usable.rows[judged.tested])
     return Trained(bundle=bundle, report=msgspec.structs.replace(report, drivers=drivers))
+
+
+def labels_until(examples: Examples, horizon_ms: int, part: splits.Part | None) -> int | None:
+    """When the latest label was found out (epoch ms) that the kept model learned from or was chosen by; None without
+    times."""
+    if examples.times is None:
+        return None
+    found_out = examples.times + (horizon_ms if examples.delays_ms is None else examples.delays_ms)
+    if part is None:
+        return int(found_out.max())
+    known = [found_out[rows] for rows in (part.learn, part.choose) if rows is not None]
+    return int(np.concatenate(known).max())
 
 
 class _Run:

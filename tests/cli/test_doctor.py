@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import msgspec
 import pytest
 
 from cli.doctor import examine
 from cli.main import main
-from cli.prepare import Wishes, prepare
+from cli.prepare import SEED_BUNDLES, Wishes, prepare
 from membrane.ports import Commit, partition_of
 from membrane.record import encode
+from models.bundle import read_bundle, write_bundle
 from serving.principle_sets import DEFAULT_PACK
 from storage.claims import ClaimStore
 from storage.directory import DataDir
@@ -46,6 +49,18 @@ def test_a_model_that_is_damaged_is_bad_and_the_rest_is_still_told(directory):
         model.write_bytes(b"")
     found = findings(directory)
     assert (found["stage model"], found["churn model"], found["dead letters"]) == ("bad", "bad", "ok")
+
+
+def test_a_challenger_that_cannot_score_is_a_note_with_its_remedy(directory, tmp_path, capsys):
+    seed = read_bundle(SEED_BUNDLES / "churn")
+    write_bundle(tmp_path / "beside", msgspec.structs.replace(seed.manifest, name="beside"), seed.golden, seed.model)
+    here = ["--data", str(directory.path)]
+    assert main(["models", "challenge", str(tmp_path / "beside"), *here]) == 0
+    assert "churn challenger" not in findings(directory)
+    shutil.rmtree(directory.models_path / read_bundle(tmp_path / "beside").digest)
+    capsys.readouterr()
+    assert main(["doctor", *here]) == 0
+    assert "--withdraw --data " in capsys.readouterr().out
 
 
 def test_principles_that_are_gone_are_bad(directory):

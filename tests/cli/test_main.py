@@ -22,8 +22,9 @@ from membrane.errors import (
 COMMANDS = {
     "up", "serve", "stream", "replay", "dataset uci_incidents", "dataset completejourney", "simulate-customers",
     "decide", "explain", "follow", "ledger", "principles check", "principles test", "principles simulate",
-    "principles shadow-report", "pause add", "pause end", "pause list", "models list", "rebuild", "digest",
-    "dead-letters list", "doctor", "demo",
+    "principles shadow-report", "pause add", "pause end", "pause list", "models list", "models show",
+    "models compare", "models promote", "models rollback", "models challenge", "models sign", "rebuild", "digest",
+    "dead-letters list", "doctor", "demo", "examples export", "examples status", "skew",
 }  # fmt: skip
 
 

@@ -50,15 +50,3 @@ def test_dead_letters_are_listed_newest_first_and_page_by_page(data, capsys):
 def test_dead_letters_are_told_to_people(data, capsys):
     assert main(["dead-letters", "list", "--data", str(data)]) == 0
     assert "unknown_type  default  test 100" in capsys.readouterr().out
-
-
-def test_the_models_in_force_are_marked(data, capsys):
-    models = told(capsys, "models", "list", "--data", data)["models"]
-    assert {model["kind"] for model in models} == {"stage", "churn"}
-    assert all(model["in_force"] and model["provenance"] == "simulated" for model in models)
-
-
-def test_a_damaged_model_is_told_and_exits_1(data, capsys):
-    next(DataDir.existing(data).models_path.glob("*/model.onnx")).write_bytes(b"")
-    assert main(["models", "list", "--data", str(data)]) == 1
-    assert "damaged: " in capsys.readouterr().out

@@ -194,7 +194,9 @@ def test_the_class_defaults_are_there_for_clients_that_cannot_reach_us(api):
 
 
 def test_no_models_are_installed_in_a_new_directory(api):
-    assert api.get("/v1/models").json() == {"models": []}
+    nothing = {"models": [], "history": [], "problems": []}
+    named = {"champions": {"churn": None, "stage": None}, "challengers": {"churn": [], "stage": []}}
+    assert api.get("/v1/models").json() == {**nothing, **named}
 
 
 def test_a_damaged_bundle_is_listed_with_what_is_wrong(api):

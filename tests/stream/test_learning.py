@@ -34,11 +34,11 @@ def said(store: MemoryStore) -> list[tuple[object, ...]]:
 
 
 def a_life(days: Sequence[int], customer: str = "c-1") -> MemoryLog:
-    """A customer who writes four times on each of these days."""
+    """A customer who writes eight times on each of these days."""
     log = MemoryLog()
     for day in days:
-        for hour in range(4):
-            t = START + day * DAY + hour * 2 * HOUR
+        for hour in range(8):
+            t = START + day * DAY + hour * HOUR
             log.signal(signal(len(log.records), "message.received", t, NORMAL, customer=customer))
     return log
 
