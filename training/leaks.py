@@ -1,4 +1,4 @@
-"""Whether a row knows what it cannot know: two checks that always run before anything is learned from a file."""
+"""Whether a row knows what it cannot know: a check that always runs before anything is learned from a file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from membrane.errors import UsageError
 from membrane.features import FEATURE_NAMES, features
@@ -18,20 +17,9 @@ from membrane.record import State
 from membrane.signals import CheckedSignal
 from membrane.times import format_time
 from training.cutoffs import Snapshots
-from training.labels import Labels
-from training.linear import Rows
 from training.signal_file import SignalFile
 
 SAMPLE: Final = 200
-TOO_GOOD: Final = 0.99
-
-
-class Telling(NamedTuple):
-    """A single feature that tells the label too well to be true: of which class, with which AUC (either way round)."""
-
-    feature: str
-    label: int
-    auc: float
 
 
 def require_point_in_time(file: SignalFile, snapshots: Snapshots, sample: int = SAMPLE) -> int:
@@ -54,20 +42,6 @@ def require_point_in_time(file: SignalFile, snapshots: Snapshots, sample: int = 
                 f"that moment ({', '.join(FEATURE_NAMES[column] for column in differing[:3].tolist())})"
             )
     return len(rows)
-
-
-def telling_features(rows: Rows, labels: Labels, names: Sequence[str]) -> list[Telling]:
-    """The features (columns of rows (n, features)) that alone separate a class from the rest with an AUC above .99."""
-    found = []
-    for label in np.unique(labels).tolist():
-        truth = labels == label
-        if truth.all() or (label == 0 and labels.max() <= 1):  # of two classes one says it all
-            continue
-        for name, column in zip(names, rows.T, strict=True):
-            auc = float(roc_auc_score(truth, column))
-            if max(auc, 1 - auc) > TOO_GOOD:
-                found.append(Telling(name, int(label), round(max(auc, 1 - auc), 5)))
-    return found
 
 
 def _features_before(signals: Sequence[CheckedSignal], t: int) -> list[float]:

@@ -33,8 +33,8 @@ def by_time(times: Integers, horizon_ms: int, test_from: int | None = None) -> P
     are of one moment.
 
     A part begins at a moment, and the one before it ends where its labels were known by then: a row whose horizon
-    reaches into the next part is in neither. With two moments there is no part to choose by. UsageError where nothing
-    is left to learn from."""
+    reaches into the next part is in neither. With two moments, or where that would leave less than half of
+    the rows to learn from, there is no part to choose by. UsageError where nothing is left to learn from."""
     moments = np.unique(times)
     if len(moments) == 1:
         return None
@@ -48,7 +48,7 @@ def by_time(times: Integers, horizon_ms: int, test_from: int | None = None) -> P
     if len(np.unique(early)) > 1:
         choose = _begin(early, np.unique(early)[1:], _CHOOSE_SHARE)
         learn = before & _known_before(times, horizon_ms, choose)
-        if learn.any():
+        if 2 * learn.sum() >= before.sum():
             return Part(np.flatnonzero(learn), np.flatnonzero(before & (times >= choose)), tested)
     return Part(np.flatnonzero(before), None, tested)
 

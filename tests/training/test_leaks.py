@@ -10,7 +10,7 @@ from membrane.record import State
 from membrane.times import DAY
 from tests.training.signals import event, signals_file
 from training.cutoffs import Question, churn_snapshots, stage_snapshots
-from training.leaks import Telling, require_point_in_time, telling_features
+from training.leaks import require_point_in_time
 from training.signal_file import SignalFile
 
 T = 10_000 * DAY
@@ -50,21 +50,3 @@ def test_a_value_of_another_moment_in_a_row_is_found(file, name):
     rows[3, FEATURE_NAMES.index(name)] += 1
     with pytest.raises(UsageError, match=rf"leak: .* \({name}\)"):
         require_point_in_time(file, snapshots._replace(rows=rows))
-
-
-def test_a_column_that_is_the_label_is_told_and_an_honest_one_is_not():
-    generator = np.random.default_rng(7)
-    labels = generator.integers(0, 2, 500)
-    rows = np.column_stack((labels, -labels, generator.normal(labels, 1), generator.normal(size=500))).astype("f4")
-    found = telling_features(rows, labels, ("same", "turned", "good", "noise"))
-    assert found == [Telling("same", 1, 1.0), Telling("turned", 1, 1.0)]
-
-
-def test_of_many_classes_the_one_that_is_told_is_named():
-    labels = np.repeat(np.arange(3), 50)
-    rows = np.column_stack((labels == 1, np.ones(150))).astype("f4")
-    assert telling_features(rows, labels, ("is_one", "constant")) == [Telling("is_one", 1, 1.0)]
-
-
-def test_one_class_alone_tells_nothing():
-    assert telling_features(np.ones((3, 1), "f4"), np.zeros(3, np.int64), ("same",)) == []
