@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_HORIZON: Final = "30d"
 _CUTOFF: Final = (
     "with --signals: what was known before it goes into a row, what comes from it on is the label; of several the last "
-    "ones judge; a date or a time, as often as you like"
+    "judges; a date or a time, as often as you like"
 )
 
 

@@ -32,11 +32,13 @@ class Gathered(NamedTuple):
 
 
 def churn_from_signals(file: SignalFile, question: Question, progress: Progress = silent) -> Gathered:
-    """A row a customer and cutoff. With several cutoffs the last ones judge, with one folds of the customers do.
+    """A row a customer and cutoff. Of several cutoffs the last one judges, with one folds of the customers do.
 
     Raises what `churn_snapshots` and the leak check raise."""
     snapshots = churn_snapshots(file, question, progress)
-    return _from_snapshots(file, snapshots, question.horizon_ms, None, several=len(question.cutoffs) > 1)
+    several = len(question.cutoffs) > 1
+    test_from = question.cutoffs[-1] if several else None
+    return _from_snapshots(file, snapshots, question.horizon_ms, test_from, several=several)
 
 
 def stage_from_signals(file: SignalFile, cutoff: int, progress: Progress = silent) -> Gathered:
