@@ -6,6 +6,7 @@ import argparse
 from typing import Any, Final
 
 from cli.examples_arguments import add_examples
+from cli.ingest_arguments import add_ingest
 from cli.learning_arguments import add_learn_option, add_learning
 from cli.models_arguments import add_models
 from cli.options import CommandParser, moment, one_of, path, share, whole
@@ -118,6 +119,14 @@ def _add_signals(commands: Commands) -> None:
     journey.option("--with-cases", path, cases, metavar="DIR")
     journey.option("--out", path, "file to write", metavar="FILE", required=True)
     _progress(journey)
+    cdnow = _command(
+        dataset, "cdnow", "cli.datasets:cdnow", "Writes cdnow as signals: the purchases of a cohort of 1997.",
+        "membrane dataset cdnow --from ./cdnow --out cdnow.ndjson",
+    )  # fmt: skip
+    cdnow.option("--from", path, "folder of the data set", metavar="DIR", required=True)
+    cdnow.option("--out", path, "file to write", metavar="FILE", required=True)
+    _progress(cdnow)
+    add_ingest(commands)
     simulate = _command(
         commands, "simulate-customers", "cli.datasets:simulate_customers",
         "Writes the signals of simulated customers, and the truth behind them.",

@@ -35,6 +35,17 @@ def completejourney(args: argparse.Namespace) -> int:
     return _told(args, counts)
 
 
+def cdnow(args: argparse.Namespace) -> int:
+    """Writes the orders as signals and says how many."""
+    from training.cdnow import write_cdnow
+
+    bar = progress_bar("cdnow", asked=args.progress)
+    with _writing(args.out):
+        counts = write_cdnow(getattr(args, "from"), args.out, bar)
+    bar.close()
+    return _told(args, counts)
+
+
 def simulate_customers(args: argparse.Namespace) -> int:
     """Simulates customers; the same arguments give the same bytes."""
     from training.simulator import write_simulation

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from membrane.times import parse_time
+from membrane.times import DAY, HOUR, parse_date, parse_time
 
 VARIABLE_PREFIX: Final = "MEMBRANE_"
+MOST_PERIOD_MS: Final = 3660 * DAY
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
@@ -114,6 +116,26 @@ def moment(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"must be RFC 3339 with an offset, such as 2026-11-23T00:00:00Z, came {text!r}"
         ) from error
+
+
+def moment_or_date(text: str) -> int:
+    """An RFC 3339 time, or a date (its first moment in UTC), in epoch milliseconds."""
+    for read in (parse_date, parse_time):
+        with suppress(ValueError):
+            return read(text)
+    raise argparse.ArgumentTypeError(f"must be a date such as 2026-11-23, or an RFC 3339 time, came {text!r}")
+
+
+def period(text: str) -> int:
+    """A time span in days or hours, in milliseconds.
+
+    >>> period("30d") == period("720h")
+    True
+    """
+    count, unit = text[:-1], {"d": DAY, "h": HOUR}.get(text[-1:])
+    if unit is None or not (count.isascii() and count.isdigit()) or not 0 < int(count) * unit <= MOST_PERIOD_MS:
+        raise argparse.ArgumentTypeError(f"must be a time span such as 30d or 48h, at most 3660d, came {text!r}")
+    return int(count) * unit
 
 
 def share(text: str) -> tuple[int, int]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from cli import training_sources as sources
 from cli.exits import DONE
+from cli.options import came_from_environment
 from cli.output import number, print_json, progress_bar, say
 from membrane.errors import UsageError
 from membrane.times import format_time
@@ -28,8 +30,8 @@ def train(args: argparse.Namespace) -> int:
     from training.card import write
     from training.fitting import train as fitted
 
-    examples, plan = _from_table(args)
     _require_place(args.out)
+    examples, plan = _gathered(args)
     bar = progress_bar(f"train {args.kind}", asked=args.progress)
     trained = fitted(args.kind, examples, plan, bar)
     bar.close()
@@ -74,12 +76,36 @@ def score(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _gathered(args: argparse.Namespace) -> tuple[Examples, Plan]:
+    """The examples of the one source that is given. A data directory named by the environment yields to a flag."""
+    given = [name for name in ("table", "signals", "data") if getattr(args, name) is not None]
+    if len(given) > 1 and args.data is not None and came_from_environment("--data", args.data):
+        given.remove("data")
+    if len(given) != 1:
+        came = " and ".join(f"--{name}" for name in given) or "none"
+        raise UsageError(f"train: one of --table FILE, --signals FILE and --data DIR is required, came {came}")
+    if given == ["table"]:
+        return _from_table(args)
+    source: Path = getattr(args, given[0])
+    bar = progress_bar(f"read {source.name}", asked=args.progress)
+    found = sources.from_signals(args, bar) if given == ["signals"] else sources.from_data(args)
+    bar.close()
+    plan = replace(
+        _plan(args, source),
+        source_sha256=sources.sha256_of(source) if given == ["signals"] else "",
+        horizon_ms=found.horizon_ms,
+        test_from=found.test_from,
+        notes=found.notes,
+    )
+    return found.examples, plan
+
+
 def _from_table(args: argparse.Namespace) -> tuple[Examples, Plan]:
     from training.encoding import table_examples
     from training.table_file import read_table_file
 
-    if args.table is None or args.label is None:
-        raise UsageError("train: --table FILE and --label COL are required")
+    if args.label is None:
+        raise UsageError("train --table: --label COL is required")
     table = read_table_file(args.table)
     drop = tuple(filter(None, (args.drop or "").split(",")))
     examples, notes = table_examples(args.kind, table, args.label, positive=args.positive, drop=drop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cli.options import CommandParser, path, whole
+from cli.training_sources import add_sources
 
 
 def add_training(commands: Any) -> None:
@@ -22,6 +23,7 @@ def add_training(commands: Any) -> None:
         parser.set_defaults(handler="cli.train:train", parent_pid=None, kind=kind)
         parser.switch("--json", "answer in JSON")
         _add_table(parser)
+        add_sources(parser)
         parser.option("--out", path, "folder for the bundle and its card", metavar="DIR", required=True)
         parser.option("--folds", whole(2, 20), "folds that judge, where there are no times", default=5, metavar="K")
         parser.option("--seed", whole(0), "the same seed gives the same model", default=7, metavar="S")

@@ -2,7 +2,7 @@
 
     MembraneError
     ├── InvalidSignal        a signal that its sender must mend (never stored)
-    ├── InvalidPrinciples    a principle or tenants file with one or more faults, all of them listed
+    ├── InvalidPrinciples    a principle, tenants or mapping file with faults, all of them listed
     ├── InvalidBundle        a model bundle that may not answer
     ├── InvalidRequest       a decision request that its sender must mend
     ├── RecordUnreadable     a stored record whose bytes cannot be trusted ("cannot read" is not "no data")
@@ -50,7 +50,7 @@ class Fault:
 
 
 class InvalidPrinciples(MembraneError):
-    """A file of principles or tenants with faults; every one of them is in `faults`."""
+    """A file of principles or tenants, or a mapping, with faults; every one of them is in `faults`."""
 
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))

@@ -17,10 +17,9 @@ import msgspec
 from membrane import labelling
 from membrane.examples import WHOLE, Joined, Served, join, keep, leave, passed, wait
 from membrane.features import fingerprint
-from membrane.labelled import RULES
 from membrane.ports import Learned
 from membrane.record import Label, Record
-from membrane.stages import rule_stage
+from membrane.stages import Limits, rule_stage
 from membrane.times import DAY
 from membrane.vocabulary import STAGES
 from stream.block import DecodedSignal
@@ -77,7 +76,7 @@ class Gathered:
         due, said = keep(record, offset)
         self.said += [(offset, one) for one in said]
         self.unmatched -= sum(to == offset for to, _ in said) if waiting else 0
-        served = Served(array("f", row).tobytes(), _FINGERPRINT, {**scores, RULES: _ruled(record)}, revisions)
+        served = Served(array("f", row).tobytes(), _FINGERPRINT, scores, revisions)
         self.kept.append((offset, record.tenant, record.customer, record.clock, due, _encode(served)))
 
     def _join(self, record: Record, offset: int, label: Label) -> None:
@@ -89,9 +88,9 @@ class Gathered:
             self.said.append((offset, (example, label)))
 
 
-def _ruled(record: Record) -> tuple[float, ...]:
+def ruled(record: Record, limits: Limits) -> tuple[float, ...]:
     """The stage that the rules name at the record's clock, as probabilities."""
-    stage = rule_stage(record.state, record.tracker, record.clock).stage
+    stage = rule_stage(record.state, record.tracker, record.clock, limits=limits).stage
     return tuple(float(index == stage) for index in range(len(STAGES)))
 
 

@@ -20,6 +20,7 @@ from membrane.errors import RecordUnreadable, StoreRefused
 from membrane.examples import is_kept
 from membrane.features import features
 from membrane.fold import Folded
+from membrane.labelled import RULES
 from membrane.layers import COMMON
 from membrane.pauses import PauseRecord
 from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
@@ -32,7 +33,7 @@ from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
 from stream.in_force import CHALLENGERS, InForce, Library, word_of
 from stream.infer import Inferred, infer
-from stream.learning import Gathered, settle
+from stream.learning import Gathered, ruled, settle
 from stream.meta import Meta, Revision, read_meta, write_meta
 from stream.stretch import Passing, Stretch
 
@@ -256,7 +257,9 @@ class PartitionSteps:
             self._judge(work, offset, held, received, score)
             if is_kept(record, offset, received.signal.type, moved=record.tracker.stage != stage):
                 revisions = self._in_force.revisions_of(record.tenant)
-                work.gathered.keep(record, offset, rows[number], inferred.of_row(number), revisions)
+                by_rules = ruled(record, self.rules_of(record.tenant).limits)
+                scores = {**inferred.of_row(number), RULES: by_rules}
+                work.gathered.keep(record, offset, rows[number], scores, revisions)
 
     def _infer(self, work: _Work, rows: list[list[float]]) -> Inferred:
         challengers = self._in_force.challengers

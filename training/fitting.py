@@ -55,7 +55,7 @@ def train(kind: Kind, examples: Examples, plan: Plan, progress: Progress = silen
     differs from its source by more than 1e-5."""
     usable, notes = _usable(kind, examples)
     run = _Run(kind, usable, plan, progress)
-    part = None if usable.times is None else splits.by_time(usable.times, plan.horizon_ms)
+    part = None if usable.times is None else splits.by_time(usable.times, plan.horizon_ms, plan.test_from)
     with threadpool_limits(1):  # the fits are small: threads waiting for each other took minutes for one's seconds
         model, judged = run.by_folds() if part is None else run.by_time(part)
     report = judging.report(kind, usable, plan, judged, notes)

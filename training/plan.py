@@ -60,7 +60,8 @@ class Plan:
     """How to train, and what the bundle says of itself. The same examples and plan give the same bundle.
 
     `created` is RFC 3339. `horizon_ms`: how long after a row's time its label is known for certain; rows whose label
-    was not known when the next part begins are left out of the one before. `source_sha256` and `source` name the data
+    was not known when the next part begins are left out of the one before. `test_from` (epoch ms): where the test part
+    begins, if it is not to be about the latest fifth of the rows. `source_sha256` and `source` name the data
     that the examples were made of; `notes` are told in the card."""
 
     name: str
@@ -74,6 +75,7 @@ class Plan:
     folds: int = 5
     seed: int = 7
     horizon_ms: int = 0
+    test_from: int | None = None
     balanced: bool = False
     candidates: tuple[Candidate, ...] = CANDIDATES
     resamples: int = 200

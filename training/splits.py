@@ -28,16 +28,17 @@ class Part(NamedTuple):
     test: Indices
 
 
-def by_time(times: Integers, horizon_ms: int) -> Part | None:
-    """The latest fifth of the rows to judge, of the rest the latest quarter to choose; None if all are of one moment.
+def by_time(times: Integers, horizon_ms: int, test_from: int | None = None) -> Part | None:
+    """The rows from `test_from` on to judge, or the latest fifth; of the rest the latest quarter to choose; None if all
+    are of one moment.
 
     A part begins at a moment, and the one before it ends where its labels were known by then: a row whose horizon
-    reaches into the next part is in neither. With two moments there is no part to choose by. UsageError where nothing
-    is left to learn from."""
+    reaches into the next part is in neither. With two moments, or where that would leave less than half of
+    the rows to learn from, there is no part to choose by. UsageError where nothing is left to learn from."""
     moments = np.unique(times)
     if len(moments) == 1:
         return None
-    test = _begin(times, moments[1:], _TEST_SHARE)
+    test = _begin(times, moments[1:], _TEST_SHARE) if test_from is None else test_from
     before = _known_before(times, horizon_ms, test)
     if not before.any():
         told = f"{format_time(int(test))}, when the test part begins"
@@ -47,14 +48,14 @@ def by_time(times: Integers, horizon_ms: int) -> Part | None:
     if len(np.unique(early)) > 1:
         choose = _begin(early, np.unique(early)[1:], _CHOOSE_SHARE)
         learn = before & _known_before(times, horizon_ms, choose)
-        if learn.any():
+        if 2 * learn.sum() >= before.sum():
             return Part(np.flatnonzero(learn), np.flatnonzero(before & (times >= choose)), tested)
     return Part(np.flatnonzero(before), None, tested)
 
 
 def folds(labels: Labels, groups: Words | None, count: int, seed: int) -> list[tuple[Indices, Indices]]:
     """(learn, judge) `count` times, with the shares of the classes kept; the rows of a group stay together."""
-    if groups is None:
+    if groups is None or len(np.unique(groups)) == len(groups):
         return list(StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels))
     return list(StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(labels, labels, groups))
 

@@ -4,6 +4,7 @@ import json
 
 from cli.main import main
 from tests.training.panel import PANEL, written
+from training.cdnow import FILE_NAME
 
 SIMULATE = ["simulate-customers", "--customers", "5", "--days", "3", "--seed", "1"]
 
@@ -44,3 +45,12 @@ def test_the_panel_is_written_without_cases_and_a_folder_without_it_is_named(tmp
     assert told["signals"] == len(out.read_bytes().splitlines()) == 8
     assert main([*arguments, "--with-cases", str(tmp_path)]) == 1
     assert "this file of uci_incidents is required" in capsys.readouterr().err
+
+
+def test_the_purchases_are_written_and_a_folder_without_them_is_named(tmp_path, capsys):
+    written(tmp_path, {FILE_NAME: "customer_id,date,n_cds,amount_usd\n00001,1997-01-01,1,11.77\n"})
+    out = tmp_path / "out"
+    assert main(["dataset", "cdnow", "--from", str(tmp_path), "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["types"] == {"cx.order.placed.v1": 1}
+    assert main(["dataset", "cdnow", "--from", str(out.parent / "nowhere"), "--out", str(out)]) == 1
+    assert "this file of cdnow is required" in capsys.readouterr().err
