@@ -20,7 +20,8 @@ from membrane.errors import (
 )
 
 COMMANDS = {
-    "up", "serve", "stream", "replay", "dataset uci_incidents", "dataset completejourney", "simulate-customers",
+    "up", "serve", "stream", "replay", "dataset uci_incidents", "dataset completejourney", "dataset cdnow", "ingest",
+    "simulate-customers",
     "decide", "learn", "explain", "follow", "ledger", "principles check", "principles test", "principles simulate",
     "principles shadow-report", "pause add", "pause end", "pause list", "models list", "models show",
     "models compare", "models promote", "models rollback", "models challenge", "models sign", "rebuild", "digest",

@@ -26,7 +26,7 @@ def test_the_line_that_the_labels_follow_is_found(slope, shifts):
 def test_few_labels_change_little():
     logs, labels, _ = sample(0.2, [0.0, 0.0], count=3)
     found = fit(logs, labels, np.ones(3))
-    assert 0.6 < found.slope < 1.2
+    assert 0.5 < found.slope < 1.5
 
 
 def test_what_weighs_nothing_is_not_heard():
