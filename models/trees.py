@@ -42,7 +42,8 @@ class Trees(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("trees: an output for each tree and a scale for each output required")
         if any(len(row) != len(self.shift) for row in self.scale):
             raise ValueError("trees: a scale for each class required")
-        ahead = all(i <= one < nodes for side in (self.left, self.right) for i, one in enumerate(side))
+        pairs = enumerate(zip(self.left, self.right, strict=True))
+        ahead = all(a == b == i or (i < a < nodes and i < b < nodes) for i, (a, b) in pairs)
         inside = all(0 <= root < nodes for root in self.roots) and min(self.feature, default=0) >= 0
         if not (ahead and inside and all(0 <= one < len(self.base) for one in self.outputs)):
             raise ValueError("trees: nodes before their children, and roots and outputs that exist required")

@@ -6,7 +6,6 @@ those of depth two know pairs; both often beat deeper trees on tables of a few t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -70,11 +69,12 @@ def raw_scores(fitted: Fitted, rows: Floats) -> Floats:
     return found.reshape(len(rows), -1)
 
 
-def staged_scores(candidate: Candidate, fitted: Fitted, rows: Floats) -> Iterator[tuple[Setting, Floats]]:
+def staged_scores(candidate: Candidate, fitted: Fitted, rows: Floats) -> list[tuple[Setting, Floats]]:
     """The raw scores at each of the candidate's lengths, of a fit of the longest."""
     if candidate == "linear":
-        yield Setting(candidate), raw_scores(fitted, rows)
-        return
-    for rounds, found in enumerate(fitted.staged_decision_function(rows), 1):
-        if rounds in _LENGTHS[candidate]:
-            yield Setting(candidate, rounds), np.asarray(found).reshape(len(rows), -1)
+        return [(Setting(candidate), raw_scores(fitted, rows))]
+    return [
+        (Setting(candidate, rounds), np.array(found).reshape(len(rows), -1))
+        for rounds, found in enumerate(fitted.staged_decision_function(rows), 1)
+        if rounds in _LENGTHS[candidate]
+    ]

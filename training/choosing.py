@@ -35,8 +35,9 @@ class Rows(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """Which candidates compete, and how they are fitted."""
+    """Which candidates compete, how they are fitted, and how many classes there are."""
 
+    classes: int
     candidates: tuple[Candidate, ...]
     balanced: bool
     seed: int
@@ -70,6 +71,7 @@ def choose(learn: Rows, held_out: Rows | None, wish: Wish, step: Step) -> Chosen
     then the best is fitted on all of them. `step` is called after every fit; UsageError where a fold lacks a class."""
     contests = [_best(candidate, learn, held_out, wish, step) for candidate in wish.candidates]
     best = min(contests, key=lambda contest: contest.log_loss)
+    _require_every_class(learn.labels, wish.classes)
     fitted = fit(best.setting, *learn[:3], balanced=wish.balanced, seed=wish.seed)
     step()
     tried = tuple(Tried(one.setting.candidate, round(one.log_loss, 5), one.setting.rounds) for one in contests)
@@ -86,7 +88,7 @@ def _best(candidate: Candidate, learn: Rows, held_out: Rows | None, wish: Wish, 
     scores: dict[Setting, list[Floats]] = {}
     judged: list[Rows] = []
     for seen, unseen in _splits(learn, held_out, wish.seed):
-        _require_every_class(seen.labels, int(learn.labels.max()) + 1)
+        _require_every_class(seen.labels, wish.classes)
         fitted = fit(longest(candidate), *seen[:3], balanced=wish.balanced, seed=wish.seed)
         for setting, raw in staged_scores(candidate, fitted, unseen.values):
             scores.setdefault(setting, []).append(raw)

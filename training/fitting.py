@@ -56,7 +56,7 @@ def train(kind: Kind, examples: Examples, plan: Plan, progress: Progress = silen
     usable, notes = _usable(kind, examples)
     run = _Run(kind, usable, plan, progress)
     part = None if usable.times is None else splits.by_time(usable.times, plan.horizon_ms, plan.test_from)
-    with threadpool_limits(1):  # small fits: threads that wait for each other on a busy machine cost minutes
+    with threadpool_limits(1):  # the fits are small: threads waiting for each other took minutes for one's seconds
         model, judged = run.by_folds() if part is None else run.by_time(part)
     report = judging.report(kind, usable, plan, judged, notes)
     bundle = _bundle(kind, usable, plan, model, report)
@@ -86,7 +86,7 @@ class _Run:
         self._present, labels = np.unique(examples.labels, return_inverse=True)
         values = examples.rows.astype(np.float32).astype(np.float64)  # what a served row is
         self._rows = Rows(values, labels, examples.weights, examples.groups)
-        self._wish = Wish(plan.candidates, plan.balanced, plan.seed)
+        self._wish = Wish(len(self._present), plan.candidates, plan.balanced, plan.seed)
         self._plan, self._progress = plan, progress
         self._done, self._total = 0, 0
 

@@ -6,7 +6,56 @@ import msgspec
 import pytest
 
 from membrane.errors import InvalidBundle
-from models.bundle import DIGEST, GOLDEN, MANIFEST, MODEL, Linear, read_bundle, write_bundle
+from models.bundle import DIGEST, ENCODER, GOLDEN, MANIFEST, MODEL, TREES, Linear, read_bundle, write_bundle
+from models.encoder import Encoder, Numeric
+from models.registry import Registry
+from models.trees import Trees
+
+STUMP = Trees(
+    roots=(0,), outputs=(0,), feature=(0, 0, 0), threshold=(0.5, 0.0, 0.0), left=(1, 1, 2), right=(2, 1, 2),
+    value=(0.0, -1.0, 1.0), base=(0.0,), scale=((0.5,) * 6,), shift=(0.0,) * 6,
+)  # fmt: skip
+COLUMNS = Encoder((Numeric("age", 40.0, flagged=False),))
+
+
+@pytest.fixture
+def extended(maker, tmp_path):
+    """A bundle with trees and an encoder."""
+    plain = read_bundle(maker.write())
+    write_bundle(tmp_path / "more", plain.manifest, plain.golden, plain.model, trees=STUMP, encoder=COLUMNS)
+    return tmp_path / "more"
+
+
+def test_trees_and_an_encoder_are_kept_where_there_are_any(extended, maker):
+    bundle = read_bundle(extended)
+    assert (bundle.trees, bundle.encoder) == (STUMP, COLUMNS)
+    plain = read_bundle(maker.write("plain"))
+    assert (plain.trees, plain.encoder) == (None, None)
+
+
+@pytest.mark.parametrize("name", [TREES, ENCODER])
+def test_trees_and_encoder_are_covered_by_the_digest(extended, name):
+    body = (extended / name).read_bytes()
+    (extended / name).write_bytes(body.replace(b"0.5", b"0.6").replace(b"40.0", b"41.0"))
+    with pytest.raises(InvalidBundle, match=f"{name}: sha256"):
+        read_bundle(extended)
+
+
+def test_an_installed_bundle_has_all_its_files(extended, tmp_path):
+    registry = Registry(tmp_path / "models")
+    assert registry.load(registry.install(extended)) == read_bundle(extended)
+
+
+def test_trees_that_cannot_be_walked_are_refused(extended, tmp_path):
+    bundle = read_bundle(extended)
+    broken = msgspec.json.encode(STUMP).replace(b'"left":[1,1,2]', b'"left":[0,1,2]')
+    (tmp_path / "more" / TREES).write_bytes(broken)
+    digests = {**bundle.manifest.digests, TREES: hashlib.sha256(broken).hexdigest()}
+    body = msgspec.json.encode(msgspec.structs.replace(bundle.manifest, digests=digests))
+    (extended / MANIFEST).write_bytes(body)
+    (extended / DIGEST).write_text(hashlib.sha256(body).hexdigest())
+    with pytest.raises(InvalidBundle, match="a trees is required, but trees: nodes before their children"):
+        read_bundle(extended)
 
 
 def test_a_bundle_reads_back_as_it_was_written(maker):

@@ -85,6 +85,7 @@ def test_probabilities_add_up_to_one():
         ({"outputs": ()}, "an output for each tree"),
         ({"scale": ((1.0,),)}, "a scale for each class"),
         ({"left": (1, 0, 2)}, "nodes before their children"),
+        ({"left": (0, 1, 2)}, "nodes before their children"),
         ({"left": (9, 1, 2)}, "nodes before their children"),
         ({"feature": (-1, 0, 0)}, "nodes before their children"),
         ({"outputs": (3,)}, "nodes before their children"),

@@ -61,9 +61,7 @@ def test_rows_without_a_label_are_left_out_and_told():
 
 
 def test_numbers_with_a_word_among_them_are_refused_with_its_row():
-    refused(
-        "holds numbers in 39 of 40 cells, but row 13 holds '12,5'.*--drop age", age=["1"] * 11 + ["12,5", *"2" * 28]
-    )
+    refused("numbers in 39 of 40 cells, but row 13 holds '12,5'.*--drop age", age=["1"] * 11 + ["12,5", *"2" * 28])
 
 
 def test_a_column_can_be_dropped():
