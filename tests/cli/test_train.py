@@ -136,4 +136,4 @@ def test_a_table_that_is_not_there_and_a_place_that_is_no_folder_are_named(table
 def test_what_is_to_be_learned_from_must_be_said(tmp_path, capsys):
     code, _, told = run(capsys, "train", "churn", "--out", tmp_path / "out")
     assert code == 1
-    assert "--label COL is required" in told
+    assert "one of --table FILE, --signals FILE and --data DIR is required, came none" in told
