@@ -27,6 +27,9 @@ from training.uci import FILE_NAME, uci_events
 WITHIN_MS: Final = 30 * DAY
 CASES_END: Final = parse_date("2016-06-01")
 """Hardly a case of the data was opened later, so that of the last 30 days before it nobody knows what came back."""
+LONG_AGO_DAYS: Final = 365.0
+CASE_COLUMNS: Final = ("reports_of_this_product", "log_reports", "days_since_its_last", "problems_known", "severity")
+"""Beside the features of the customer: reports of the same product in the record, at most eight of each problem."""
 _PLAN: Final = Plan(
     name="uci-incidents", revision="bench", created="2026-01-01T00:00:00Z", candidates=("linear", "additive", "pairs")
 )
@@ -74,7 +77,7 @@ def openings() -> Openings:
         fold(states[stored.customer], stored, data, stored.time)
         if isinstance(data, CaseOpened):
             caller, kind = stored.customer, (stored.customer, str(data.product))
-            row = features(states[caller], stored.time)
+            row = [*features(states[caller], stored.time), *of_this_case(states[caller], data, stored.time)]
             missed = int(met[data.case] == "false")
             found.append((row, stored.time, caller, kind, missed, same[kind], anything[caller]))
             same[kind] += 1
@@ -88,10 +91,24 @@ def openings() -> Openings:
     )  # fmt: skip
 
 
+def of_this_case(state: State, opened: CaseOpened, t: int) -> list[float]:
+    """What a record knows of the case that was opened at `t` (CASE_COLUMNS), its own opening left out."""
+    same = [one for one in state.problems if one.product == opened.product]
+    before = sorted(at for one in same for at in one.reports[::2])[:-1]
+    days = (t - before[-1]) / DAY if before else LONG_AGO_DAYS
+    return [
+        float(len(before)),
+        float(np.log1p(len(before))),
+        min(days, LONG_AGO_DAYS),
+        float(len(state.problems)),
+        float(opened.severity),
+    ]
+
+
 def _row(what: str, labels: npt.NDArray[np.int64], found: Openings, known: npt.NDArray[np.bool_], plan: Plan) -> Row:
     examples = Examples(
         rows=found.rows[known],
-        names=FEATURE_NAMES,
+        names=(*FEATURE_NAMES, *CASE_COLUMNS),
         labels=labels[known],
         fingerprint=fingerprint(),
         times=found.times[known],

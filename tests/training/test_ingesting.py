@@ -119,8 +119,8 @@ ORDER = {"who": "ana", "at": "2026-01-01", "what": "order", "amount": 1.5, "metr
     [
         ("in.json", json.dumps([ORDER])),
         ("in.ndjson", json.dumps(ORDER) + "\n\n"),
-        ("in.jsonl.gz", gzip.compress(json.dumps(ORDER).encode())),
-        ("in.csv.gz", gzip.compress(rows("ana,2026-01-01,order,1.5,").encode())),
+        ("in.jsonl.gz", gzip.compress(json.dumps(ORDER).encode(), mtime=0)),
+        ("in.csv.gz", gzip.compress(rows("ana,2026-01-01,order,1.5,").encode(), mtime=0)),
         ("in.csv", "\ufeff" + rows("ana,2026-01-01,order,1.5,")),
     ],
 )
