@@ -33,6 +33,8 @@ _ONLY_CONSENT: Final = frozenset({CONSENT})
 STAGE: Final = "stage.name"
 _ONLYSTAGE: Final = frozenset({STAGE})
 
+OPTED_OUT: Final = ("consent", "opted-out")
+"""The source and id of what says that the customer does not want this."""
 UNREADABLE: Final = "record_unreadable"
 """The cause that says nothing is known of the customer but consents."""
 
@@ -157,7 +159,7 @@ class Judge:
             return
         consent = facts.get(CONSENT)
         if consent == "denied":
-            yield Finding(Verdict.FORBID, "consent", "opted-out", TEXTS["opted-out"], _ONLY_CONSENT)
+            yield Finding(Verdict.FORBID, *OPTED_OUT, TEXTS["opted-out"], _ONLY_CONSENT)
         elif consent != "granted" and facts.get("lifecycle") == Lifecycle.UNKNOWN and UNREADABLE not in self.causes:
             yield Finding(Verdict.FORBID, "default", "never-seen", TEXTS["never-seen"], _NEVER_SEEN)
         elif consent != "granted" and self.settings.consent == "opt_in":
