@@ -22,7 +22,7 @@ from membrane.levers import Levers, factor
 from membrane.life import ALWAYS, Life, Status, Who
 from membrane.quiet_hours import QuietHours
 from membrane.scope import Scope, Slot
-from membrane.vocabulary import Verdict
+from membrane.vocabulary import OBLIGATION_KINDS, Verdict
 
 OWNERS: Final = ("marketing", "sales", "service", "billing", "legal", "insight", "operations")
 MONEY_KINDS: Final = frozenset({"free_service", "service_credit"})
@@ -279,6 +279,17 @@ class PrincipleSet:
     def requires(self) -> tuple[Principle, ...]:
         """The principles that make something owed."""
         return tuple(one for one in self.having(Status.LIVE) if one.effect is Effect.REQUIRE)
+
+    @cached_property
+    def met_by(self) -> dict[str, frozenset[str]]:
+        """The kinds that meet what a principle makes owed, where it names them; also of one that has retired, for what
+        is owed stays so."""
+        return {one.id: one.promise.met_by for one in self.principles if one.promise and one.promise.met_by}
+
+    @cached_property
+    def meeting(self) -> frozenset[str]:
+        """The kinds of candidates that may meet something owed."""
+        return frozenset(OBLIGATION_KINDS).union(*self.met_by.values())
 
     @cached_property
     def _breakers(self) -> dict[str, int]:

@@ -166,6 +166,25 @@ def test_a_service_contact_answers_a_bad_rating_and_a_kind_of_another_domain_is_
     assert fulfils(candidate("service", "agent_call"), [owed("agent_call")])
 
 
+def test_where_a_principle_names_what_meets_it_that_passes_and_nothing_else():
+    promise = {"kind": "rescue_offer", "owner": "sales", "due": "24h", "once_per": "episode", "met_by": ["upgrade"]}
+    rule = principle('stage.name == "crisis"', "require", obligation=promise)
+    principles = principle_set(rule, caps=[CAP], quiet_hours=[QUIET])
+    due = owed()
+    due.principle = "require-it-0"
+    seen = view(contact(NIGHT - HOUR), owed=[due], t=NIGHT)
+    assert judged(candidate("sales", "upgrade"), seen, principles).verdict == "allow"
+    assert judged(candidate("sales", "rescue_offer"), seen, principles).verdict == "defer"
+    both = decide(
+        request(candidate("sales", "upgrade", id="z"), candidate("sales", "renewal", id="a", value=900.0)),
+        view(owed=[due]),
+        principle_set(rule),
+        SETTINGS,
+        t=NOON,
+    )
+    assert both.choice == ["z"]
+
+
 def test_modifications_come_with_an_allow_and_tell_their_principle():
     found = judged(candidate("service", "agent_call"), view(values={"case.open": 1}), default_pack())
     assert found.verdict == "allow"
