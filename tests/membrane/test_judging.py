@@ -24,6 +24,7 @@ SETTINGS = TenantSettings()
 EMPTY = principle_set()
 NIGHT = NOON + 10 * HOUR
 CAP = {"id": "cap", "domains": ["marketing", "sales"], "at_most": 1, "per": "24h"}
+HELP = ["ticket_reply", "outage_notice", "security_notice", "appointment"]
 QUIET = {"id": "nights", "domains": ["marketing", "sales"], "from": "21:00", "to": "09:00"}
 
 
@@ -164,6 +165,14 @@ def test_a_service_contact_answers_a_bad_rating_and_a_kind_of_another_domain_is_
     assert not fulfils(candidate("marketing", "newsletter"), [owed("survey_follow_up")])
     assert not fulfils(candidate("marketing", "rescue_offer"), [owed()])
     assert fulfils(candidate("service", "agent_call"), [owed("agent_call")])
+
+
+def test_help_counts_in_a_cap_and_is_never_held_back_by_one():
+    everything = {"id": "few", "domains": ["service", "sales"], "not_kinds": HELP, "at_most": 1, "per": "24h"}
+    principles = principle_set(caps=[everything])
+    called = contact(NOON - HOUR, domain="service", kind="agent_call")
+    assert judged(candidate("service", "agent_call"), view(called), principles).verdict == "allow"
+    assert judged(candidate("sales", "upsell"), view(called), principles).verdict == "defer"
 
 
 def test_where_a_principle_names_what_meets_it_that_passes_and_nothing_else():
