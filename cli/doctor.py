@@ -187,29 +187,37 @@ def _principles(patient: Patient) -> Iterator[Finding]:
         return
     found = _compiled(patient, latest["digest"])
     yield Finding("principles", "ok", f"revision {found.revision}, {len(found.principles)} principles")
+    yield from _to_review("principles", found)
+
+
+def _to_review(about: str, found: PrincipleSet) -> Iterator[Finding]:
     today = format_time(wall_ms())[:10]
     late = [one.id for one in found.principles if "" < one.life.review_by < today]
     if late:
-        yield Finding("principles", "note", f"past their review_by: {', '.join(late)}", "review them and move the date")
+        yield Finding(about, "note", f"past their review_by: {', '.join(late)}", "review them and move the date")
 
 
 def _base_rates(patient: Patient) -> Iterator[Finding]:
     """For which share of the customers each principle's condition holds as things are: what to expect of it once it is
-    live. What a request says of itself is unknown here."""
-    latest = patient.log.revisions().get(COMMON)
-    if not patient.base_rates or latest is None:
+    live; of a tenant's own for which share of its customers. What a request says of itself is unknown here."""
+    latest = patient.log.revisions()
+    if not patient.base_rates or COMMON not in latest:
         return
-    found, settings = _compiled(patient, latest["digest"]), _settings(patient)
-    customers, holds = 0, Counter[str]()
+    owners = [("", COMMON), *((tenant, own_kind(tenant)) for tenant in own_tenants(latest))]
+    sets = {owner: _compiled(patient, latest[kind]["digest"]).principles for owner, kind in owners}
+    settings, customers, holds = _settings(patient), Counter[str](), Counter[tuple[str, str]]()
     for record, t in customers_of(patient.records):
-        customers += 1
         facts = RecordFacts(record, t, settings.get(record.tenant, EVERYBODY))
-        holds.update(one.id for one in found.principles if one.matches(facts))
+        for owner in {"", record.tenant} & sets.keys():
+            customers[owner] += 1
+            holds.update((owner, one.id) for one in sets[owner] if one.matches(facts))
     if not customers:
         yield Finding("base rates", "note", "no customers are known yet", "send signals, or replay history")
-    for one in found.principles if customers else ():
-        share = f"{100 * holds[one.id] / customers:.1f} % of {number(customers)} customers"
-        yield Finding(f"base rate of {one.id}", "ok", f"{one.effect} for {share}")
+    for owner, principles in sets.items():
+        for one in principles if customers[owner] else ():
+            share = f"{100 * holds[owner, one.id] / customers[owner]:.1f} % of {number(customers[owner])} customers"
+            whose = f" of {owner}" if owner else ""
+            yield Finding(f"base rate of {one.id}{whose}", "ok", f"{one.effect} for {share}")
 
 
 def _own_principles(patient: Patient) -> Iterator[Finding]:
@@ -219,6 +227,7 @@ def _own_principles(patient: Patient) -> Iterator[Finding]:
         own = _compiled(patient, latest[own_kind(tenant)]["digest"])
         loose = [problem for _, _, problem in loosening(_compiled(patient, latest[COMMON]["digest"]), own)]
         about, text = f"principles of {tenant}", f"revision {own.revision} over those for everybody"
+        yield from _to_review(about, own)
         if loose:
             yield Finding(about, "note", f"{text}: {'; '.join(loose)}: not heeded", "put a file in force without it")
         else:

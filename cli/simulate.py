@@ -100,7 +100,7 @@ def _panel(title: str, counted: Mapping[str, Changes]) -> Panel:
 def _outcome(args: argparse.Namespace, progress: Callable[[int, int], None]) -> Outcome:
     directory = DataDir.existing(args.data)
     with closing(LogReader(directory)) as log:
-        draft = _draft(args.draft, log)
+        draft = _draft(args.draft, log, args.tenant)
         trial = Trial(_in_force(log, args.tenant), draft, _settings(directory, args.tenant))
         hindsight = Hindsight(log, TenantSettings())
         until = args.at if args.at is not None else log.greatest_time() or wall_ms()
@@ -126,13 +126,16 @@ def _in_force(log: LogReader, tenant: str) -> PrincipleSet:
     return found
 
 
-def _draft(path: Path, log: LogReader) -> PrincipleSet:
+def _draft(path: Path, log: LogReader, tenant: str) -> PrincipleSet:
+    """The draft as it would stand for the tenant: over what is in force for everybody where it extends that, else
+    beneath the tenant's own file."""
     data = sys.stdin.buffer.read(MAX_BYTES + 1) if path == _STANDARD_INPUT else read_principle_file(path)
     files = PrincipleFiles(log.directory.principles_path)
-    found = checked(data, log, files, str(path))
-    if not found.extends:
-        return found
-    return layered(compile_principles(files.load(log.revisions()[COMMON]["digest"])), found)
+    found, revisions = checked(data, log, files, str(path)), log.revisions()
+    if found.extends:
+        return layered(compile_principles(files.load(revisions[COMMON]["digest"])), found)
+    own = revisions.get(own_kind(tenant))
+    return found if own is None else layered(found, compile_principles(files.load(own["digest"])))
 
 
 def _settings(directory: DataDir, tenant: str) -> TenantSettings:

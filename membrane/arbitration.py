@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
+
+_GREATEST: Final = sys.float_info.max
 
 
 class Contender(Struct, frozen=True):
@@ -21,9 +25,18 @@ class Contender(Struct, frozen=True):
 
 
 def score(propensity: float | None, value: float | None, context: float | None = None, lever: float = 1.0) -> float:
-    """propensity x value x context x lever; what is not given counts as 1."""
+    """propensity x value x context x lever; what is not given counts as 1. What is beyond a float is the greatest one:
+    no score is no number, which would let the order of the request choose.
+
+    >>> score(None, 1e308, 1000.0, 0.0)
+    0.0
+    """
     given = (1.0 if propensity is None else propensity) * (1.0 if value is None else value)
-    return given * (1.0 if context is None else context) * lever
+    return _bounded(_bounded(given * (1.0 if context is None else context)) * lever)
+
+
+def _bounded(number: float) -> float:
+    return min(max(number, -_GREATEST), _GREATEST)
 
 
 def group_of(choose: str, domain: str) -> str | None:

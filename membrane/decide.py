@@ -28,7 +28,6 @@ from membrane.sight import Asked, Sight, View, earliest
 from membrane.times import format_optional, format_time, parse_time
 from membrane.vocabulary import (
     CHANNEL_INDEX,
-    OBLIGATION_KINDS,
     SOURCE_SILENT,
     Verdict,
     channel_index,
@@ -149,12 +148,13 @@ def asked_for(place: int, candidate: d.Candidate, base: Sight, principles: Princ
     return Asked(
         place,
         candidate,
-        Contender(candidate.id, worth, owed=fulfils(candidate, base.owed)),
+        Contender(candidate.id, worth, owed=fulfils(candidate, base.owed, principles.met_by)),
         slot,
         principles.etiquette(slot) if slot is not None else None,
         About(channel, consent, known_at is not None, known_at or 0),
         moment if candidate.send_at is None else max(parse_time(candidate.send_at), moment),
-        may_be_owed=candidate.kind in OBLIGATION_KINDS or candidate.domain == "service",
+        may_be_owed=candidate.domain == "service" or candidate.kind in principles.meeting,
+        met_by=principles.met_by,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Struct
@@ -33,6 +34,8 @@ _ONLY_CONSENT: Final = frozenset({CONSENT})
 STAGE: Final = "stage.name"
 _ONLYSTAGE: Final = frozenset({STAGE})
 
+OPTED_OUT: Final = ("consent", "opted-out")
+"""The source and id of what says that the customer does not want this."""
 UNREADABLE: Final = "record_unreadable"
 """The cause that says nothing is known of the customer but consents."""
 
@@ -71,7 +74,7 @@ class Judge:
         # "Cannot read" is not "no data": from a record that cannot be read nothing is concluded.
         matching = [] if UNREADABLE in self.causes else self._blocking(etiquette.blocking_in, sight, facts)
         found = [*self._consent(slot, facts), *matching, *degraded]
-        if (etiquette.caps or etiquette.quiet_hours) and not fulfils(asked.candidate, sight.owed):
+        if (etiquette.caps or etiquette.quiet_hours) and not fulfils(asked.candidate, sight.owed, asked.met_by):
             found += _full_caps(etiquette.caps, sight)
             if slot.direction == "outbound":
                 found += _quiet(etiquette.quiet_hours, sight)
@@ -85,7 +88,7 @@ class Judge:
         """Whether it is plain without reading facts that something speaks against a candidate: quiet hours, or a full
         cap."""
         slot, etiquette = asked.slot, asked.etiquette
-        if slot is None or etiquette is None or self.causes or fulfils(asked.candidate, sight.owed):
+        if slot is None or etiquette is None or self.causes or fulfils(asked.candidate, sight.owed, asked.met_by):
             return False
         quiet = slot.direction == "outbound" and any(one.holds(sight.zone, sight.t) for one in etiquette.quiet_hours)
         return quiet or any(sight.cap_state(cap).full for cap in etiquette.caps)
@@ -157,7 +160,7 @@ class Judge:
             return
         consent = facts.get(CONSENT)
         if consent == "denied":
-            yield Finding(Verdict.FORBID, "consent", "opted-out", TEXTS["opted-out"], _ONLY_CONSENT)
+            yield Finding(Verdict.FORBID, *OPTED_OUT, TEXTS["opted-out"], _ONLY_CONSENT)
         elif consent != "granted" and facts.get("lifecycle") == Lifecycle.UNKNOWN and UNREADABLE not in self.causes:
             yield Finding(Verdict.FORBID, "default", "never-seen", TEXTS["never-seen"], _NEVER_SEEN)
         elif consent != "granted" and self.settings.consent == "opt_in":
@@ -169,13 +172,18 @@ def verdict_of(findings: Iterable[Finding]) -> Verdict:
     return strongest([one.verdict for one in findings])
 
 
-def fulfils(candidate: Candidate, owed: Iterable[Obligation]) -> bool:
-    """Whether a candidate would do what is owed: a contact of that kind, or any service contact after a bad rating."""
+def fulfils(
+    candidate: Candidate, owed: Iterable[Obligation], met_by: Mapping[str, frozenset[str]] = MappingProxyType({})
+) -> bool:
+    """Whether a candidate would do what is owed: a contact of that kind, or any service contact after a bad rating;
+    where the principle names the kinds that do (`met_by`, by its id), one of these."""
     known = candidate.kind in KINDS_OF.get(candidate.domain, ())
-    return any(
-        (known and one.kind == candidate.kind) or (one.kind == "survey_follow_up" and candidate.domain == "service")
-        for one in owed
-    )
+    for one in owed:
+        kinds = met_by.get(one.principle)
+        follow_up = kinds is None and one.kind == "survey_follow_up" and candidate.domain == "service"
+        if follow_up or (known and candidate.kind in (kinds or {one.kind})):
+            return True
+    return False
 
 
 def _strongest_first(finding: Finding) -> int:

@@ -127,9 +127,7 @@ def _principle(base: Principle, own: Principle) -> Iterator[str]:
 
 
 def _lives_as_long(base: Life, own: Life) -> bool:
-    begins = own.valid_from is None or (base.valid_from is not None and own.valid_from <= base.valid_from)
-    ends = own.valid_to is None or (base.valid_to is not None and own.valid_to >= base.valid_to)
-    return own.status is Status.LIVE and begins and ends and own.rollout >= base.rollout
+    return own.status is Status.LIVE and own.lasts_as_long(base) and own.rollout >= base.rollout
 
 
 def _keeps(base: Promise, own: Promise) -> bool:

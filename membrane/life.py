@@ -50,6 +50,24 @@ class Life:
         """The moments at which it begins and ends to count."""
         return tuple(edge for edge in (self.valid_from, self.valid_to) if edge is not None)
 
+    def lasts_as_long(self, other: Life) -> bool:
+        """Whether it begins no later and ends no sooner than another."""
+        begins = self.valid_from is None or (other.valid_from is not None and self.valid_from <= other.valid_from)
+        return begins and (self.valid_to is None or (other.valid_to is not None and self.valid_to >= other.valid_to))
+
+    def covers(self, other: Life) -> bool:
+        """Whether it certainly counts wherever another does, of a principle of another id: rollouts choose other
+        customers for each."""
+        alike = self.status in {Status.LIVE, other.status}
+        return alike and self.rollout >= EVERYBODY and self.lasts_as_long(other)
+
+    def meets(self, other: Life) -> bool:
+        """Whether there is a moment at which both are in force."""
+        apart = (self.valid_to, other.valid_from), (other.valid_to, self.valid_from)
+        return self.status is other.status is Status.LIVE and not any(
+            end is not None and begin is not None and end <= begin for end, begin in apart
+        )
+
     def counts(self, principle: str, who: Who, t: int) -> bool:
         """Whether the principle of that id counts for a customer at `t`. Its share of the customers is the same in
         every process and replay; a greater one only adds to it."""

@@ -80,7 +80,7 @@ def settle(
     owed = [one for one in record.obligations if one.state in {OPEN, BREACHED}] if closing else []
     if closing is None or data is None or not owed:
         return []
-    changed = list(closing(_Settling(record, owed, t, _met_by(principles)), data))
+    changed = list(closing(_Settling(record, owed, t, principles.met_by if principles else {}), data))
     for one, state in changed:
         one.state, one.closed_at = state, t
     return [one for one, _ in changed]
@@ -191,11 +191,6 @@ class _Settling:
 
 
 Closed = Iterator[tuple[Obligation, int]]
-
-
-def _met_by(principles: PrincipleSet | None) -> dict[str, frozenset[str]]:
-    rules = principles.principles if principles else ()  # what is owed stays so when its principle has retired
-    return {rule.id: rule.promise.met_by for rule in rules if rule.promise and rule.promise.met_by}
 
 
 def _contact(settling: _Settling, data: s.Data) -> Closed:

@@ -22,8 +22,10 @@ from membrane.levers import Levers, factor
 from membrane.life import ALWAYS, Life, Status, Who
 from membrane.quiet_hours import QuietHours
 from membrane.scope import Scope, Slot
-from membrane.vocabulary import Verdict
+from membrane.vocabulary import OBLIGATION_KINDS, InteractionClass, Verdict
 
+NEVER_CAPPED: Final = frozenset({InteractionClass.HELP, InteractionClass.DUTY})
+"""What no cap holds back; it counts in one all the same."""
 OWNERS: Final = ("marketing", "sales", "service", "billing", "legal", "insight", "operations")
 MONEY_KINDS: Final = frozenset({"free_service", "service_credit"})
 BREAKER: Final = 1_000
@@ -281,6 +283,17 @@ class PrincipleSet:
         return tuple(one for one in self.having(Status.LIVE) if one.effect is Effect.REQUIRE)
 
     @cached_property
+    def met_by(self) -> dict[str, frozenset[str]]:
+        """The kinds that meet what a principle makes owed, where it names them; also of one that has retired, for what
+        is owed stays so."""
+        return {one.id: one.promise.met_by for one in self.principles if one.promise and one.promise.met_by}
+
+    @cached_property
+    def meeting(self) -> frozenset[str]:
+        """The kinds of candidates that may meet something owed."""
+        return frozenset(OBLIGATION_KINDS).union(*self.met_by.values())
+
+    @cached_property
     def _breakers(self) -> dict[str, int]:
         return {one.id: one.promise.breaker for one in self.principles if one.promise}
 
@@ -317,6 +330,7 @@ class PrincipleSet:
         deferring = [one for one in covering if one.effect is Effect.DEFER]
         blocking = () if guaranteed else (*forbidding, *deferring)
         modifying = [one for one in covering if one.effect is Effect.MODIFY]
+        may_be_capped = not guaranteed and slot.cls not in NEVER_CAPPED
         tried = [one for one in self.on_trial if one.effect is not Effect.REQUIRE and one.scope.covers(slot)]
         reads = {name for one in blocking for name in one.condition.reads}
         return Etiquette(
@@ -325,7 +339,7 @@ class PrincipleSet:
             blocking_in=_by_stage(blocking),
             modifying=tuple(modifying),
             modifying_in=_by_stage(modifying),
-            caps=tuple(cap for cap in self.caps if cap.scope.covers(slot) and not guaranteed),
+            caps=tuple(cap for cap in self.caps if cap.scope.covers(slot) and may_be_capped),
             quiet_hours=tuple(quiet for quiet in self.quiet_hours if quiet.scope.covers(slot) and not guaranteed),
             forbidding_timing=timing_of(forbidding),
             blocking_timing=timing_of(blocking),

@@ -77,13 +77,14 @@ class QuietHours:
 @lru_cache(maxsize=4096)  # a day of a zone is asked for again and again
 def _states(quiet: QuietHours, zone: ZoneInfo, day: date) -> tuple[tuple[int, bool], ...]:
     """Whether it is quiet from each moment of a local day on at which that may change: its ends and midnight, in both
-    folds of a repeated hour, and a clock change itself."""
+    folds of a repeated hour, and a clock change itself. A local time that a change at midnight leaves out is one of
+    another day in one of its folds."""
     midnight, following = min(_moments(zone, day, time())), min(_moments(zone, day + _A_DAY, time()))
     moments = {moment for edge in (time(), quiet.start, quiet.end) for moment in _moments(zone, day, edge)}
     change = clock_change(zone, midnight - HOUR, following)
     if change is not None:
         moments.add(change)
-    return tuple((one, quiet.holds(zone, one)) for one in sorted(moments) if midnight <= one < following)
+    return tuple((one, quiet.holds(zone, one)) for one in sorted(moments) if local(zone, one).date() == day)
 
 
 def _moments(zone: ZoneInfo, day: date, at: time) -> tuple[int, int]:

@@ -80,7 +80,8 @@ class ChangedFacts(SharedFacts):
 
 class Asked(Struct, frozen=True):
     """A candidate made ready to be judged: `place` in the request; `at` is when it would go out; `may_be_owed`:
-    something owed could be of its kind. `slot` and `etiquette` are None for an unknown domain."""
+    something owed could be met by its kind, `met_by` as `PrincipleSet.met_by`. `slot` and `etiquette` are None for an
+    unknown domain."""
 
     place: int
     candidate: Candidate
@@ -90,6 +91,7 @@ class Asked(Struct, frozen=True):
     about: About
     at: int
     may_be_owed: bool
+    met_by: Mapping[str, frozenset[str]]
 
 
 class Sight:

@@ -146,9 +146,13 @@ def _principles(services: Services) -> APIRouter:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         log, sets, now_ms = services.log, services.principles, services.config.now_ms()
         tenant = identity.tenant
-        proposal = await services.cold(
-            put_principle, principle, body, log, sets, now_ms, tenant=tenant, revision=revision
-        )
+        try:
+            proposal = await services.cold(
+                put_principle, principle, body, log, sets, now_ms, tenant=tenant, revision=revision
+            )
+        except InvalidPrinciples:
+            services.metrics.principles_refused.inc()
+            raise
         if proposal.changed:
             sets.add(proposal.principles)
         return json(reads.put_answer(proposal))

@@ -17,13 +17,15 @@ from time import perf_counter
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from membrane.decide import Decided, default_verdicts
 from membrane.decisions import Answer, Candidate, CandidateVerdict, DecisionRequest, encode_answer, parse_request
 from membrane.errors import InvalidRequest, MembraneError, StoreRefused, StoreUnavailable
+from membrane.judging import OPTED_OUT
 from membrane.settings import TenantSettings
 from membrane.view import Progress
-from membrane.vocabulary import SOURCE_SILENT, class_of
+from membrane.vocabulary import SOURCE_SILENT, Verdict, class_of
 from serving.answers import send_json
 from serving.auth import Identity
 from serving.claims import LiveClaims
@@ -53,6 +55,10 @@ class Again(Enum):
 
     LATER = "later"
     MADE = "made"
+
+
+Revocable = CandidateVerdict | Again
+"""What comes of judging a permit again."""
 
 
 class Patience:
@@ -188,10 +194,10 @@ class Decisions:
     def _patience(self, started: float) -> Patience:
         return Patience(started + self._deadline_seconds)
 
-    def judged_again(self, permit: Permit) -> CandidateVerdict | Again:
+    def judged_again(self, permit: Permit) -> Revocable:
         """The verdict that a permit's candidate would get now, its own claim apart. What is only a moment's weakness
-        (old or unreadable data, a silent source, a store that is being rebuilt) speaks against no permit. For the event
-        loop's thread."""
+        (old or unreadable data, a silent source, a store that is being rebuilt) speaks against no permit; an opt-out
+        and a pause do even then. For the event loop's thread."""
         request = DecisionRequest(permit.customer, [_candidate.decode(permit.body)], choose="none")
         try:
             now = self._knowledge.now()
@@ -203,9 +209,21 @@ class Decisions:
         known.degraded = [word for word in known.degraded if word != SOURCE_SILENT]
         behind = self._knowledge.applied(permit.tenant, permit.customer) < permit.seen_offset
         if behind or not _HARMLESS.issuperset(known.degraded):
-            return Again.LATER
+            return self._by_somebodys_word(permit, request, known, now)
         others = [one for one in known.claims if one.permit != permit.id]
         return judged(request, _case(permit.tenant, known, now), _never, others).answer.verdicts[0]
+
+    def _by_somebodys_word(self, permit: Permit, request: DecisionRequest, known: Known, now: int) -> Revocable:
+        """What an opt-out or a pause says of a permit, whatever else is not known of the customer for now."""
+        if "consents_unreadable" in known.degraded:
+            return Again.LATER
+        known.degraded = []
+        found = judged(request, _case(permit.tenant, known, now), _never, ()).answer.verdicts[0]
+        said = [one for one in found.reasons if one.source == "pause" or (one.source, one.id) == OPTED_OUT]
+        if not said:
+            return Again.LATER
+        verdict = Verdict.DEFER if all(one.source == "pause" for one in said) else Verdict.FORBID
+        return replace(found, verdict=verdict, reasons=said)
 
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""

@@ -13,7 +13,6 @@ import msgspec
 
 from membrane.errors import InvalidPrinciples, MembraneError
 from membrane.layers import COMMON, layered, own_kind, own_tenants
-from membrane.ports import RecordKind
 from membrane.principle_file import Draft
 from membrane.principles import PrincipleSet, compare_revisions
 from serving.auth import EVERYBODY
@@ -128,16 +127,28 @@ def propose(
     the same revision. StoreUnavailable: nothing was put in force.
     """
     principles = checked(data, log, files, file)
-    kind = own_kind(tenant) if principles.extends else COMMON
-    latest = log.revisions().get(kind)
-    if latest is not None and latest["digest"] == principles.digest:
-        return Proposal(principles, changed=False)
-    if latest is not None:
-        _check_newer(principles.revision, latest["revision"], force=force)
-    files.install(data)
-    body = msgspec.json.encode({"kind": kind, "revision": principles.revision, "digest": principles.digest})
-    log.append_record(RecordKind.REVISION, body, now_ms)
-    return Proposal(principles, changed=True)
+    kind, changed = kind_of(principles, tenant), False
+    while not changed:  # whoever is overtaken looks at what is the latest by now
+        latest = log.revisions().get(kind)
+        if latest is not None and latest["digest"] == principles.digest:
+            break
+        if latest is not None:
+            check_newer(principles.revision, latest["revision"], force=force)
+        files.install(data)
+        changed = replaced(log, kind, principles, now_ms, digest=latest and latest["digest"])
+    return Proposal(principles, changed=changed)
+
+
+def kind_of(principles: PrincipleSet, tenant: str) -> str:
+    """The kind of the revisions by which a set that a tenant proposes comes into force."""
+    return own_kind(tenant) if principles.extends else COMMON
+
+
+def replaced(log: SignalLog, kind: str, principles: PrincipleSet, now_ms: int, *, digest: str | None) -> bool:
+    """Puts a set whose file is installed in the place of the one of a digest (None: there is none); False if another is
+    the latest by now."""
+    body = {"kind": kind, "revision": principles.revision, "digest": principles.digest}
+    return log.replace_revision(msgspec.json.encode(body), now_ms, digest=digest)
 
 
 def checked(data: bytes, log: LogReader, files: PrincipleFiles, file: str = "") -> PrincipleSet:
@@ -170,7 +181,8 @@ def put_in_force(path: Path | None, log: SignalLog, files: PrincipleFiles, now_m
         propose(read_principle_file(DEFAULT_PACK), log, files, now_ms, force=False, file=str(DEFAULT_PACK))
 
 
-def _check_newer(revision: str, latest: str, *, force: bool) -> None:
+def check_newer(revision: str, latest: str, *, force: bool) -> None:
+    """Problem 409 for a revision that is not newer than the latest one, or by `force` is not another than that."""
     order = compare_revisions(revision, latest)
     if order == 0:
         raise _conflict(f"another file of revision {latest} is in force; give this one a revision of its own")

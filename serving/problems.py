@@ -128,6 +128,7 @@ def parsed(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
+        check_json(body)  # a wrong type may stand before the place where the JSON breaks off
         found = invalid(error, "")
         raise invalid_field(found.pointer, found.detail) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

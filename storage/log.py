@@ -155,10 +155,21 @@ class SignalLog(LogReader):
         with self._transaction() as connection:
             _insert(connection, rows)
             if kind is RecordKind.REVISION:
-                revision = msgspec.json.decode(body)
-                connection.execute(_REVISION, (revision["kind"], body))
-                if "tenants" in revision:
-                    name_sources(connection, revision["tenants"], received_ms)
+                _revised(connection, body, received_ms)
+
+    def replace_revision(self, body: bytes, received_ms: int, *, digest: str | None) -> bool:
+        """Appends a REVISION to every partition in the place of the one of its kind that has this digest (None: there
+        is none yet). False, and nothing is stored, where another is the last of its kind by now."""
+        kind, rows = msgspec.json.decode(body)["kind"], _rows(self.directory.partitions)
+        _everywhere(rows, RecordKind.REVISION, received_ms, body)
+        with self._transaction() as connection:
+            found = select(connection, "SELECT body FROM revisions WHERE kind = ?", (kind,))
+            latest = msgspec.json.decode(found[0][0])["digest"] if found else None
+            if latest != digest:
+                return False
+            _insert(connection, rows)
+            _revised(connection, body, received_ms)
+        return True
 
     def pause(self, said: PauseRecord, received_ms: int) -> bool:
         """Records that a pause begins or ends early: for its customer, or for a domain or principle in every partition.
@@ -302,6 +313,13 @@ def _insert(connection: apsw.Connection, rows: list[list[_Row]]) -> None:
                 for_partition("INSERT INTO $log VALUES(?, ?, ?, ?, ?, ?, ?)", partition),
                 [(offset, *row) for offset, row in enumerate(new, end)],
             )
+
+
+def _revised(connection: apsw.Connection, body: bytes, received_ms: int) -> None:
+    revision = msgspec.json.decode(body)
+    connection.execute(_REVISION, (revision["kind"], body))
+    if "tenants" in revision:
+        name_sources(connection, revision["tenants"], received_ms)
 
 
 def _checkpoint_fully(connection: apsw.Connection) -> None:

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Final
 
 from membrane.given import Given
+from membrane.life import Status
 from membrane.lint.customers import Search, space_of
 from membrane.lint.findings import Finding, Places, shows
 from membrane.lint.plausible import completed
@@ -35,6 +36,8 @@ def lint_shadowed(places: Places, search: Search) -> Iterator[Finding]:
     """Principles that change nothing, for another matches wherever they do and says at least as much."""
     principles = places.principles.principles
     for at, one in enumerate(principles):
+        if one.life.status is Status.RETIRED:  # it says nothing that could be needless
+            continue
         beside = [(n, other) for n, other in enumerate(principles) if n != at and places.owns(one, other)]
         others = [(n, other) for n, other in beside if _says_no_less(other, one)]
         if others and matching(one, search) is not None:
@@ -62,7 +65,9 @@ def _shadow(one: Principle, other: Principle, places: Places, search: Search) ->
 
 
 def _says_no_less(one: Principle, than: Principle) -> bool:
-    """Whether what a principle says, where it matches, leaves nothing for another to say."""
+    """Whether what a principle says, where it matches, leaves nothing for another to say, as long as that counts."""
+    if not one.life.covers(than.life):
+        return False
     if than.effect is Effect.REQUIRE or one.effect is Effect.REQUIRE:
         if one.promise is None or than.promise is None:
             return False
@@ -92,7 +97,7 @@ def lint_contradictions(places: Places, search: Search) -> Iterator[Finding]:
     modifying = [one for one in principles.principles if one.effect is Effect.MODIFY]
     for at, one in enumerate(modifying):
         for other in modifying[at + 1 :]:
-            if places.owns(one, other):
+            if places.owns(one, other) and one.life.meets(other.life):
                 yield from _two_manners(one, other, places, search)
 
 
@@ -100,7 +105,7 @@ def _owed_and_blocked(one: Principle, places: Places, search: Search) -> Iterato
     """By nothing but the facts that make it owed, every way to do it is forbidden or deferred. What blocks by other
     facts is an exception, and no contradiction."""
     slots = _ways_to_meet(one)
-    etiquettes = [(slot, places.principles.etiquette(slot).blocking) for slot in slots]
+    etiquettes = [(slot, _blocking_beside(one, slot, places)) for slot in slots]
     if not etiquettes or any(not blocking for _, blocking in etiquettes):
         return
     if not places.owns(one, *(rule for _, blocking in etiquettes for rule in blocking)):
@@ -125,6 +130,10 @@ def _owed_and_blocked(one: Principle, places: Places, search: Search) -> Iterato
         en=f"what the first makes owed ({slot.domain}/{slot.kind}), the other keeps from being done",
         es=f"lo que el primero debe ({slot.domain}/{slot.kind}), el otro impide hacerlo",
     )
+
+
+def _blocking_beside(one: Principle, slot: Slot, places: Places) -> list[Principle]:
+    return [rule for rule in places.principles.etiquette(slot).blocking if one.life.meets(rule.life)]
 
 
 def _ways_to_meet(principle: Principle) -> list[Slot]:

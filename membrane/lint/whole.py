@@ -8,6 +8,7 @@ from typing import Final
 
 from membrane.dictionary import Value
 from membrane.given import Given
+from membrane.life import Status
 from membrane.lint.customers import Search, space_of
 from membrane.lint.findings import Finding, Places, shows
 from membrane.lint.plausible import completed, plausible
@@ -32,7 +33,8 @@ def lint_gaps(places: Places, search: Search) -> Iterator[Finding]:
         found = places.principles
         if any(slots & slots_of(guarantee.scope) for guarantee in found.guarantees):
             continue
-        speaking = [one for one in found.principles if one.effect is not Effect.REQUIRE and slots & slots_of(one.scope)]
+        live = found.having(Status.LIVE)
+        speaking = [one for one in live if one.effect is not Effect.REQUIRE and slots & slots_of(one.scope)]
         silent = [stage for stage in TROUBLED if not any(_may_match(one, stage, search) for one in speaking)]
         if silent:
             yield _gap(cls, silent, speaking, places)

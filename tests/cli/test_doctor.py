@@ -15,10 +15,11 @@ from membrane.record import encode
 from membrane.signals import StoredSignal, encode_stored
 from membrane.times import HOUR, MINUTE
 from models.bundle import read_bundle, write_bundle
-from serving.principle_sets import DEFAULT_PACK
+from serving.principle_sets import DEFAULT_PACK, propose
 from storage.claims import ClaimStore
 from storage.directory import DataDir
 from storage.log import SignalLog
+from storage.principles import PrincipleFiles
 from storage.records import RecordStore
 from tests.serving.conftest import make_record
 
@@ -167,6 +168,29 @@ def test_the_base_rate_of_each_principle_is_told_before_it_is_live(directory, ca
     assert "ok    base rate of gone-is-gone: forbid for 0.0 % of 4 customers" in told
     assert main(command[:-1]) == 0
     assert "base rate" not in capsys.readouterr().out
+
+
+def test_of_a_tenants_own_principles_base_rate_and_review_are_told_too(directory):
+    own = """
+pack: own
+revision: 2026-12-01.1
+extends: default
+principles:
+  - id: no-newsletter-in-crisis
+    owner: marketing
+    text: {es: "Sin boletín.", en: "No newsletter."}
+    applies: {domains: [marketing], kinds: [newsletter]}
+    when: stage.name == "crisis"
+    effect: defer
+    review_by: 2020-01-01
+"""
+    with closing(SignalLog(directory)) as log:
+        propose(own.encode(), log, PrincipleFiles(directory.principles_path), 2_000, force=False)
+    write_customers(directory, {"crisis": 1, "steady": 3})
+    told = {(one.about, one.state): one.text for one in examine(directory.path, base_rates=True)}
+    assert told["base rate of no-newsletter-in-crisis of default", "ok"] == "defer for 25.0 % of 4 customers"
+    assert told["base rate of no-selling-in-crisis", "ok"] == "forbid for 25.0 % of 4 customers"
+    assert told["principles of default", "note"] == "past their review_by: no-newsletter-in-crisis"
 
 
 def write_customers(directory: DataDir, stages: dict[str, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 
 from cli.main import main
 from membrane.times import DAY, HOUR, format_time, parse_time
-from serving.principle_sets import DEFAULT_PACK
+from serving.principle_sets import DEFAULT_PACK, propose
+from storage.directory import DataDir
+from storage.log import SignalLog
+from storage.principles import PrincipleFiles
 from tests.cli.test_replay import write
 
 BEGAN = parse_time("2026-01-05T10:00:00Z")
@@ -107,6 +111,18 @@ def test_days_and_at_say_which_contacts(data, draft, capsys):
     assert simulated(capsys, "--draft", draft, "--data", data, "--tenant", "other")["total"]["contacts"] == 0
 
 
+def test_a_draft_for_everybody_lies_beneath_the_tenants_own_file(data, draft, tmp_path, capsys):
+    """Put in force, it would leave that where it is."""
+    own = tmp_path / "own.yaml"
+    own.write_text(DRAFT.replace("pack: draft", "pack: own\nextends: default"), encoding="utf-8")
+    directory = DataDir.existing(data)
+    with closing(SignalLog(directory)) as log:
+        propose(own.read_bytes(), log, PrincipleFiles(directory.principles_path), BEGAN, force=False)
+    told = simulated(capsys, "--draft", DEFAULT_PACK, "--data", data)
+    assert told["in_force"] == told["draft"]
+    assert (told["verdicts_draft"]["forbid"], told["total"]["let_through"]) == (4, 0)
+
+
 def test_people_get_tables_examples_and_a_plot(data, draft, tmp_path, capsys):
     plot = tmp_path / "plot.svg"
     words = ["--draft", str(draft), "--data", str(data), "--plot", str(plot), "--progress"]
@@ -128,8 +144,6 @@ def test_a_draft_with_faults_is_refused_with_its_lines(data, tmp_path, capsys):
 
 
 def test_a_directory_without_principles_or_that_is_not_there_is_named(draft, tmp_path, capsys):
-    from storage.directory import DataDir
-
     DataDir.open(tmp_path / "empty", 1)
     for folder in ("empty", "nowhere"):
         assert main(["principles", "simulate", "--draft", str(draft), "--data", str(tmp_path / folder)]) == 1

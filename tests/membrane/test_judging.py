@@ -24,6 +24,7 @@ SETTINGS = TenantSettings()
 EMPTY = principle_set()
 NIGHT = NOON + 10 * HOUR
 CAP = {"id": "cap", "domains": ["marketing", "sales"], "at_most": 1, "per": "24h"}
+HELP = ["ticket_reply", "outage_notice", "security_notice", "appointment"]
 QUIET = {"id": "nights", "domains": ["marketing", "sales"], "from": "21:00", "to": "09:00"}
 
 
@@ -164,6 +165,33 @@ def test_a_service_contact_answers_a_bad_rating_and_a_kind_of_another_domain_is_
     assert not fulfils(candidate("marketing", "newsletter"), [owed("survey_follow_up")])
     assert not fulfils(candidate("marketing", "rescue_offer"), [owed()])
     assert fulfils(candidate("service", "agent_call"), [owed("agent_call")])
+
+
+def test_help_counts_in_a_cap_and_is_never_held_back_by_one():
+    everything = {"id": "few", "domains": ["service", "sales"], "not_kinds": HELP, "at_most": 1, "per": "24h"}
+    principles = principle_set(caps=[everything])
+    called = contact(NOON - HOUR, domain="service", kind="agent_call")
+    assert judged(candidate("service", "agent_call"), view(called), principles).verdict == "allow"
+    assert judged(candidate("sales", "upsell"), view(called), principles).verdict == "defer"
+
+
+def test_where_a_principle_names_what_meets_it_that_passes_and_nothing_else():
+    promise = {"kind": "rescue_offer", "owner": "sales", "due": "24h", "once_per": "episode", "met_by": ["upgrade"]}
+    rule = principle('stage.name == "crisis"', "require", obligation=promise)
+    principles = principle_set(rule, caps=[CAP], quiet_hours=[QUIET])
+    due = owed()
+    due.principle = "require-it-0"
+    seen = view(contact(NIGHT - HOUR), owed=[due], t=NIGHT)
+    assert judged(candidate("sales", "upgrade"), seen, principles).verdict == "allow"
+    assert judged(candidate("sales", "rescue_offer"), seen, principles).verdict == "defer"
+    both = decide(
+        request(candidate("sales", "upgrade", id="z"), candidate("sales", "renewal", id="a", value=900.0)),
+        view(owed=[due]),
+        principle_set(rule),
+        SETTINGS,
+        t=NOON,
+    )
+    assert both.choice == ["z"]
 
 
 def test_modifications_come_with_an_allow_and_tell_their_principle():

@@ -16,6 +16,7 @@ NIGHTS = QuietHours("nights", Scope(), time(21), time(9), {})
 SIESTA = QuietHours("siesta", Scope(), time(14), time(16, 30), {})
 SMALL_HOURS = QuietHours("small-hours", Scope(), time(22), time(2, 30), {})
 ZONES = ["UTC", "Europe/Madrid", "America/Bogota", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]
+ZONES += ["America/Santiago", "Africa/Cairo", "America/Havana"]  # their clocks change at midnight
 
 
 def ms(text):
@@ -85,6 +86,19 @@ def test_nothing_changes_before_the_next_change_and_something_does_then(zone, mi
     assert quiet.holds(where, change) is not held
     between = range(t, change, 15 * MINUTE)
     assert all(quiet.holds(where, moment) is held for moment in (*between, change - 1))
+
+
+@pytest.mark.parametrize(
+    ("zone", "begins"),
+    [
+        ("America/Santiago", "2026-09-05T23:30:00-04:00"),  # at 24:00 it is 01:00
+        ("Africa/Cairo", "2026-04-23T23:30:00+02:00"),
+        ("America/Santiago", "2026-04-04T23:30:00-03:00"),  # at 24:00 it is 23:00 again
+    ],
+)
+def test_quiet_begins_in_the_last_hour_before_a_clock_change_at_midnight(zone, begins):
+    late = QuietHours("late", Scope(), time(23, 30), time(2, 30), {})
+    assert late.next_change(ZoneInfo(zone), ms(begins) - 5 * HOUR) == ms(begins)
 
 
 WEEKEND = QuietHours("weekend", Scope(), time(), time(), {}, frozenset({5, 6}), frozenset({date(2026, 1, 6)}))

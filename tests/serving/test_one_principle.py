@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from hashlib import sha256
+from threading import Barrier
 
 import pytest
 
-from serving.principle_sets import DEFAULT_PACK
+from serving.one_principle import put_principle
+from serving.principle_sets import DEFAULT_PACK, propose
+from serving.problems import Problem
 
 PACK = DEFAULT_PACK.read_text("utf-8")
 REVISION = next(line.split()[1] for line in PACK.splitlines() if line.startswith("revision:"))
@@ -52,6 +58,41 @@ def test_the_same_again_changes_nothing(api):
     assert (answer["changed"], answer["revision"]) == (False, "2026-11-23.1")
 
 
+def test_of_many_who_change_the_set_at_once_nobodys_work_is_lost(api):
+    names = [f"no-mail-{number}" for number in range(8)]
+    log, sets = api.services.log, api.services.principles
+    together = Barrier(len(names))
+
+    def change(name: str, *, given: bool) -> bool:
+        together.wait()
+        body = ONE.format(id=name, when="case.open > 7").encode()
+        revision = f"2040-01-01.{1 + names.index(name)}" if given else None
+        with suppress(Problem):  # a revision that was given is an older one by then, perhaps
+            return put_principle(name, body, log, sets, 0, tenant="default", revision=revision).changed
+        return False
+
+    for given in (False, True):
+        with ThreadPoolExecutor(len(names)) as threads:
+            done = list(threads.map(partial(change, given=given), names))
+        in_force = {one["id"] for one in api.get("/v1/principles").json()["principles"]}
+        assert {name for name, changed in zip(names, done, strict=True) if changed} <= in_force
+        assert given or all(done)
+        names = [f"by-{name}" for name in names]
+
+
+def test_two_files_of_one_revision_are_never_both_in_force(api):
+    log, sets = api.services.log, api.services.principles
+    files = [PACK.replace(REVISION, "2040-01-01.1").replace("cx-default", f"pack-{n}").encode() for n in range(6)]
+
+    def change(data: bytes) -> bool:
+        with suppress(Problem):
+            return propose(data, log, sets.files, 0, force=False).changed
+        return False
+
+    with ThreadPoolExecutor(len(files)) as threads:
+        assert sum(threads.map(change, files)) == 1
+
+
 def test_a_revision_may_be_given_but_no_older_one(api):
     assert put(api, query="?revision=2030-01-01.7").json()["revision"] == "2030-01-01.7"
     assert put(api, when="case.open > 7").json()["revision"] == "2030-01-01.8"
@@ -66,6 +107,7 @@ def test_faults_are_told_by_the_lines_of_the_principle_itself_and_the_last_good_
     assert (error["pointer"], error["problem"].split(":")[0]) == ("when", "line 5, column 11")
     assert "did you mean 'case.open'" in error["problem"]
     assert yaml(api) == PACK
+    assert "membrane_principles_refused_total 1.0" in api.get("/metrics").text
 
 
 @pytest.mark.parametrize("body", ["- id: no-mail", "id: other", "{", "", "\x00"])

@@ -97,7 +97,8 @@ def test_a_permit_that_is_not_there_is_not_found(api, path):
 def test_a_bad_confirmation_is_refused_and_settles_nothing(api):
     api.write()
     permit = first(reserve(api))["permit"]
-    assert api.post(f"/v1/permits/{permit}/confirm", content=b"{").status_code == 400
+    for broken in (b"{", b"[", b'{"contact": 1'):  # one whose shape is wrong, too, before it breaks off
+        assert api.post(f"/v1/permits/{permit}/confirm", content=broken).status_code == 400
     assert api.post(f"/v1/permits/{permit}/confirm", json={"contact": 7}).status_code == 422
     assert api.post(f"/v1/permits/{permit}/confirm", json={"who": "me"}).status_code == 422
     assert api.get(f"/v1/permits/{permit}").json()["state"] == "live"

@@ -170,6 +170,38 @@ def test_an_opt_out_revokes_while_the_stream_stands_still(api, event):
     assert state(api, permit) == "revoked"
 
 
+def test_an_opt_out_revokes_though_the_stream_has_long_been_silent(api, event):
+    """Confirmed in the place of revoked it would have gone out to who has just said no."""
+    api.write()
+    answer = reserve(api, UPSELL, REPLY).json()
+    upsell, reply = (one["permit"] for one in answer["verdicts"])
+    round_of(api)
+    api.clock.ms += 2 * MINUTE
+    denied = {"channel": "email", "domain": "marketing", "granted": False}
+    api.send(event(type="cx.consent.changed.v1", data=denied))
+    round_of(api)
+    assert (state(api, upsell), state(api, reply)) == ("revoked", "live")
+    ((_, body),) = api.services.claims.store.revocations("default", 0, 10)
+    told = json.loads(body)
+    assert (told["verdict"], told["cause"]["source"], told["cause"]["id"]) == ("forbid", "consent", "opted-out")
+    assert api.post(f"/v1/permits/{upsell}/confirm").status_code == 409
+
+
+def test_a_pause_revokes_though_the_stream_has_long_been_silent(api):
+    api.write()
+    permit = first(reserve(api))["permit"]
+    round_of(api)
+    api.clock.ms += 2 * MINUTE
+    until = format_time(api.clock.ms + DAY)
+    paused = {"domain": "marketing", "until": until, "by": "anna", "why": "an outage"}
+    assert api.post("/v1/pauses", json=paused).status_code == 201
+    api.clock.ms += 200
+    round_of(api)
+    assert state(api, permit) == "revoked"
+    ((_, body),) = api.services.claims.store.revocations("default", 0, 10)
+    assert (json.loads(body)["verdict"], json.loads(body)["cause"]["source"]) == ("defer", "pause")
+
+
 def test_a_partition_that_cannot_be_read_holds_up_no_other(api, event):
     api.write()
     own = partition_of("default", "c-1", 2)

@@ -195,6 +195,54 @@ def test_one_that_still_has_something_to_say_is_not_shadowed(one: dict[str, Any]
     assert found(FindingKind.SHADOWED, one, other) == []
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_shadowed"),
+    [
+        ({}, {"status": "draft"}, False),
+        ({}, {"status": "shadow"}, False),
+        ({}, {"status": "retired"}, False),
+        ({}, {"rollout": "90%"}, False),
+        ({}, {"valid_to": "2026-12-31"}, False),
+        ({"valid_to": "2026-11-30"}, {"valid_to": "2026-12-31"}, True),
+        ({"status": "draft"}, {}, True),
+        ({"status": "draft"}, {"status": "draft"}, True),
+        ({"status": "retired"}, {}, False),
+    ],
+)
+def test_only_what_counts_as_long_and_for_as_many_makes_another_needless(one, other, is_shadowed):
+    rules = rule("case.open > 2", "defer", **one), rule("case.open > 1", **other)
+    assert bool(found(FindingKind.SHADOWED, *rules)) is is_shadowed
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "contradict"),
+    [
+        ({}, {}, True),
+        ({"status": "retired"}, {}, False),
+        ({"status": "draft"}, {}, False),
+        ({"valid_to": "2026-11-30"}, {"valid_from": "2026-12-01"}, False),
+        ({"valid_to": "2026-12-01"}, {"valid_from": "2026-12-01"}, True),
+    ],
+)
+def test_only_what_is_in_force_at_the_same_time_contradicts(one, other, contradict):
+    """A manner that retired when another took its place is no error."""
+    manners = (
+        rule("case.open > 1", "modify", set={"tone": "warm"}, **one),
+        rule("case.open > 1", "modify", set={"tone": "plain"}, **other),
+    )
+    assert bool(found(FindingKind.CONTRADICTION, *manners)) is contradict
+    debt = rule("problem.recurrences > 3", "require", **one)
+    block = rule("problem.recurrences > 2", applies={"domains": ["service"], "kinds": ["agent_call"]}, **other)
+    assert bool(found(FindingKind.CONTRADICTION, debt, block)) is contradict
+
+
+def test_what_is_not_live_fills_no_gap():
+    trouble = 'stage.name in ["crisis", "strained", "recovering"]'
+    for status in ("draft", "shadow", "retired"):
+        gaps = found(FindingKind.GAP, rule(trouble, applies=ALL_SELLING, status=status))
+        assert InteractionClass.PERSUASION in {one.witness.candidate.cls for one in gaps}
+
+
 # ---- the set as a whole --------------------------------------------------------------------------------------------
 
 
