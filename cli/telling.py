@@ -86,8 +86,9 @@ class Teller:
         until = f" until {first['until']}" if first["until"] else ""
         permit = f", with a permit until {first['permit_until']}" if first["permit"] else ""
         self._line(self._paint(f"   {mark} {first['verdict']}{until}: {names}{permit}", colour))
-        for reasons in zip(first["reasons"], *(other["reasons"] for other in others), strict=True):
-            self._line(f"       {' / '.join(reason['text'] for reason in reasons)} [{_source(reasons[0])}]")
+        for reason in first["reasons"]:
+            texts = [reason["text"], *_same_reason(reason, others)]
+            self._line(f"       {' / '.join(texts)} [{_source(reason)}]")
         for change in first["modifications"]:
             words = ", ".join(f"{name}: {_word(value)}" for name, value in change["set"].items())
             self._line(self._paint(f"       with {words} [{change['by']}]", _DIM))
@@ -117,6 +118,12 @@ def _standing(answer: Answer) -> str:
     relapse = "yes" if risks["relapse"] else "no"
     name = f"{stage['name']} since {stage['since']}" if stage else "no stage"
     return f"{SHOP} is {answer['lifecycle']}, {name}; relapse risk: {relapse}, churn risk: {churn}"
+
+
+def _same_reason(reason: dict[str, Any], others: list[Verdict]) -> list[str]:
+    """The reason in the other answers' words; one that ran out of time may lack it."""
+    same = [{(one["source"], one["id"]): one["text"] for one in other["reasons"]} for other in others]
+    return [texts[key] for texts in same if (key := (reason["source"], reason["id"])) in texts]
 
 
 def _source(reason: dict[str, Any]) -> str:

@@ -30,6 +30,12 @@ def test_a_step_is_told_with_its_reasons_in_both_languages(capsys):
     assert "\x1b" not in printed
 
 
+def test_an_answer_that_ran_out_of_time_in_one_language_is_told_in_the_other(capsys):
+    english, spanish = answer(), answer(verdict={"reasons": []})
+    Teller(language="both", shown=True).tell(3, STEPS[2], {"en": english, "es": spanish}, [])
+    assert "       No. [no-selling]" in capsys.readouterr().out
+
+
 def test_permits_who_won_and_what_was_revoked_are_told(capsys):
     permitted = answer(verdict={"verdict": "allow", "reasons": [], "permit": "p1", "permit_until": "12:15"})
     lost = {"source": "arbitration", "id": "one-at-a-time", "text": "Another.", "facts": {"lost_to": "upsell"}}
