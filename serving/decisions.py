@@ -207,6 +207,7 @@ class Decisions:
         if known.record is not None and any(one.permit == permit.id for one in known.record.state.contacts):
             return Again.MADE
         known.degraded = [word for word in known.degraded if word != SOURCE_SILENT]
+        known.service_silent = False
         behind = self._knowledge.applied(permit.tenant, permit.customer) < permit.seen_offset
         if behind or not _HARMLESS.issuperset(known.degraded):
             return self._by_somebodys_word(permit, request, known, now)
@@ -295,6 +296,7 @@ def _case(tenant: str, known: Known, now: int) -> Case:
         claims=list(known.claims),
         pauses=list(known.pauses),
         settings=None if known.settings == _EVERYBODY else known.settings,
+        service_silent=known.service_silent,
     )
     return Case(tenant, known.record, evidence, known.in_force.principles)
 
