@@ -244,6 +244,17 @@ def test_the_only_tenant_of_the_keys_changes_the_set_for_everybody_until_there_i
     assert put(api, pack("2030-01-01.2")).status_code == 200
 
 
+@pytest.mark.parametrize("law", ["co-ley-2300", "es-ley-10-2025"])
+def test_a_law_put_as_it_stands_leaves_the_etiquette_in_force(two_tenants, law):
+    text = DEFAULT_PACK.with_name(f"{law}.yaml").read_text("utf-8")
+    etiquette = {one["id"] for one in two_tenants("acme").get("/v1/principles").json()["principles"]}
+    assert put(two_tenants("acme"), text).status_code == 200
+    shown = two_tenants("acme").get("/v1/principles").json()
+    assert etiquette < {one["id"] for one in shown["principles"]}
+    assert shown["pack"] == law
+    assert two_tenants("other").get("/v1/principles").json()["yaml"] == PACK
+
+
 def test_a_newer_set_for_everybody_reaches_tenants_with_a_file_of_their_own(two_tenants):
     put(two_tenants("acme"), layer())
     assert put(two_tenants("default"), pack("2030-01-01.1")).json()["changed"] is True
