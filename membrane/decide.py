@@ -28,7 +28,6 @@ from membrane.sight import Asked, Sight, View, earliest
 from membrane.times import format_optional, format_time, parse_time
 from membrane.vocabulary import (
     CHANNEL_INDEX,
-    SOURCE_SILENT,
     Verdict,
     channel_index,
     class_of,
@@ -81,7 +80,7 @@ def decide_beside(
     ahead. The server fills in `decision`, `logged`, `state.staleness_seconds` and the models' revisions.
     """
     moment = _moment(request, view, t)
-    base = Sight(view if moment <= view.t else view.at(moment), settings, _told_by(degraded))
+    base = Sight(view if moment <= view.t else view.at(moment), settings, _told_to(view))
     asked = [asked_for(place, one, base, principles, moment) for place, one in enumerate(request.candidates)]
     deadline = Deadline(expired)
     judge = Judge(settings, tuple(cause for cause in degraded if cause in TABLE), deadline)
@@ -111,9 +110,9 @@ def decide_beside(
     return Decided(answer, shadows(contest, principles, verdicts), order)
 
 
-def _told_by(degraded: Sequence[str]) -> dict[str, Value]:
+def _told_to(view: View) -> dict[str, Value]:
     """The facts that the server alone can tell."""
-    return {SOURCE_SILENT_FACT: True} if SOURCE_SILENT in degraded else {}
+    return {SOURCE_SILENT_FACT: True} if view.service_silent else {}
 
 
 def default_verdicts(request: d.DecisionRequest, cause: str) -> list[tuple[str, Verdict]]:

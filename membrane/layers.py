@@ -64,6 +64,7 @@ def loosening(base: PrincipleSet, own: PrincipleSet) -> Iterator[tuple[str, int,
     what is wrong)."""
     for part, number, name, problem in chain(
         _silenced(base, own),
+        _contradicted(base, own),
         _compared("principles", base.principles, own.principles, _principle),
         _compared("caps", base.caps, own.caps, _cap),
         _compared("quiet_hours", base.quiet_hours, own.quiet_hours, _quiet),
@@ -90,8 +91,24 @@ def _silenced(base: PrincipleSet, own: PrincipleSet) -> Loose:
     known = {one.id for one in base.guarantees}
     for number, guarantee in enumerate(own.guarantees):
         for name, scope in scopes.items() if guarantee.id not in known else ():
-            if any(guarantee.scope.covers(slot) and scope.covers(slot) for slot in all_slots()):
+            if _meet(guarantee.scope, scope):
                 yield "guarantees", number, name, "a guarantee would keep it from what it is about"
+
+
+def _contradicted(base: PrincipleSet, own: PrincipleSet) -> Loose:
+    """What is locked and sets something, and what of another id sets the same to another value for the same contacts.
+    Whether both conditions can hold of one customer cannot be told, so it is not asked."""
+    locked = [one for one in base.principles if one.locked and one.changes]
+    for number, one in enumerate(own.principles):
+        for other in locked if one.changes else ():
+            keys = [key for key, value in other.changes.items() if one.changes.get(key, value) != value]
+            if keys and one.id != other.id and one.life.meets(other.life) and _meet(one.scope, other.scope):
+                problem = f"'{one.id}' sets {', '.join(keys)} to something else for what it is about"
+                yield "principles", number, other.id, problem
+
+
+def _meet(one: Scope, other: Scope) -> bool:
+    return any(one.covers(slot) and other.covers(slot) for slot in all_slots())
 
 
 def _locked_over(base: Iterable[L], own: Iterable[L]) -> tuple[L, ...]:

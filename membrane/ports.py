@@ -66,7 +66,7 @@ class NewSignal:
     """A checked signal on its way into the log. `body` is a JSON `StoredSignal`; `consents` are
     (channel index, domain index, granted, time_ms) that must be visible with it, and so must what follows from
     `opts_out_of`, the id of a contact whose channel and domain the customer closes. `contact` is a contact that was
-    made: (its id, channel index, domain index)."""
+    made: (its id, channel index, domain index). `is_service`: it is of a case or a message."""
 
     tenant: str
     customer: str
@@ -77,6 +77,7 @@ class NewSignal:
     consents: tuple[tuple[int, int, bool, int], ...] = ()
     contact: tuple[str, int, int] | None = None
     opts_out_of: str | None = None
+    is_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,10 @@ class View(Protocol):
         """Tenant and id, of one never seen as well."""
 
     @property
+    def service_silent(self) -> bool:
+        """Whether a source of cases or messages is silent."""
+
+    @property
     def pauses(self) -> Sequence[Pause]:
         """The tenant's pauses, and the customer's."""
 

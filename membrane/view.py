@@ -38,8 +38,8 @@ _NONE: Final = Progress()
 
 class View:
     """One customer at one moment. `record` is None for a customer never seen, of whom `who` says the tenant and id; it
-    is never changed here. `as_of` is the clock of the record as it was stored; `claims`, for whoever makes the view to
-    set, are the slots of contact caps that are held."""
+    is never changed here. `as_of` is the clock of the record as it was stored. For whoever makes the view
+    to set: `claims`, the slots of contact caps that are held, and whether a source of cases or messages is silent."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class View:
     ) -> None:
         self.t = t
         self.claims: Sequence[Claim] = ()
+        self.service_silent = False
         self.who = (record.tenant, record.customer) if record is not None else who
         self._due = progress.due
         self.as_of = record.clock if record is not None else None
@@ -98,6 +99,7 @@ class View:
 
     def _same(self, later: View) -> View:
         later.as_of, later.who, later.claims = self.as_of, self.who, self.claims
+        later.service_silent = self.service_silent
         return later
 
     def _ahead(self) -> Forecast | None:

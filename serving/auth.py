@@ -75,6 +75,13 @@ class Keys:
             raise _unauthorized("this key has expired")
         return found[0]
 
+    def speaks_for_everybody(self, identity: Identity) -> bool:
+        """Whether what an identity changes may count for the customers of every tenant: it is of tenant `default`, or
+        the file in force names no other tenant than its own (expired keys count)."""
+        return identity.tenant == EVERYBODY.tenant or all(
+            known.tenant == identity.tenant for known in self._identities.values()
+        )
+
     def _reload(self, path: Path) -> None:
         stamp = _stamp(path)
         if stamp == self._stamp:

@@ -23,7 +23,7 @@ from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, rec
 from serving.one_principle import put_principle
 from serving.page import add_page
 from serving.pauses import begin, end, listed, parse_pause
-from serving.principle_sets import checked, drafted, propose
+from serving.principle_sets import Editor, checked, drafted, propose
 from serving.problems import Problem, not_found
 from serving.reads import json
 from serving.services import Services
@@ -132,9 +132,9 @@ def _principles(services: Services) -> APIRouter:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         now_ms = services.config.now_ms()
         files = services.principles.files
-        tenant = identity.tenant
+        editor = Editor(identity.tenant, services.keys.speaks_for_everybody(identity))
         try:
-            proposal = await services.cold(propose, body, services.log, files, now_ms, force=force, tenant=tenant)
+            proposal = await services.cold(propose, body, services.log, files, now_ms, force=force, editor=editor)
         except InvalidPrinciples:
             services.metrics.principles_refused.inc()
             raise
@@ -145,10 +145,10 @@ def _principles(services: Services) -> APIRouter:
     async def put_one(identity: Admin, principle: Named, request: Request, revision: Revision = None) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         log, sets, now_ms = services.log, services.principles, services.config.now_ms()
-        tenant = identity.tenant
+        editor = Editor(identity.tenant, services.keys.speaks_for_everybody(identity))
         try:
             proposal = await services.cold(
-                put_principle, principle, body, log, sets, now_ms, tenant=tenant, revision=revision
+                put_principle, principle, body, log, sets, now_ms, editor=editor, revision=revision
             )
         except InvalidPrinciples:
             services.metrics.principles_refused.inc()

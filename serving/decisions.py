@@ -169,7 +169,8 @@ class Decisions:
 
     def _reserve_now(self, claims: LiveClaims, wanted: Reservation) -> bytes | None:
         """The answer with permits, while no other process can claim; None if another is at it. An answer that came too
-        late to grant anything is not kept: who asks again with its key is to have a better one."""
+        late to grant anything is not kept: who asks again with its key is to have a better one. What is kept is what is
+        sent, byte for byte, so it is known by then whether the decision log took it."""
         request, tenant, now = wanted.request, wanted.tenant, self._knowledge.now()
         with claims.store.reserving(tenant, request.customer, now) as held:
             if held is None:
@@ -185,11 +186,12 @@ class Decisions:
                 case.evidence.looks = patience.looks
             self._complete(decided.answer, known)
             held.grant(decided.answer.decision, [new_row(one) for one in granted], seen)
+            sent = self._logged(request, decided, case)
             if wanted.key is not None and (granted or not patience.over):
-                held.remember(wanted.key, wanted.digest, encode_answer(decided.answer))
+                held.remember(wanted.key, wanted.digest, sent)
         claims.made([one.claim for one in granted])
         self._count(request, decided.answer)
-        return self._logged(request, decided, case)
+        return sent
 
     def _patience(self, started: float) -> Patience:
         return Patience(started + self._deadline_seconds)
@@ -207,6 +209,7 @@ class Decisions:
         if known.record is not None and any(one.permit == permit.id for one in known.record.state.contacts):
             return Again.MADE
         known.degraded = [word for word in known.degraded if word != SOURCE_SILENT]
+        known.service_silent = False
         behind = self._knowledge.applied(permit.tenant, permit.customer) < permit.seen_offset
         if behind or not _HARMLESS.issuperset(known.degraded):
             return self._by_somebodys_word(permit, request, known, now)
@@ -295,6 +298,7 @@ def _case(tenant: str, known: Known, now: int) -> Case:
         claims=list(known.claims),
         pauses=list(known.pauses),
         settings=None if known.settings == _EVERYBODY else known.settings,
+        service_silent=known.service_silent,
     )
     return Case(tenant, known.record, evidence, known.in_force.principles)
 

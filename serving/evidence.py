@@ -34,7 +34,7 @@ class Evidence(msgspec.Struct, omit_defaults=True):
     """What a decision was made from, beside the record of that version (None: there was none, or it could not be read):
     enough to make it again. `now` and `go_live` in ms; `progress`: how far the stream was; `looks`: at which look at
     the clock the deadline had passed; `claims`: those that were there before the ones it made itself; `settings`: the
-    tenant's, None for those of everybody."""
+    tenant's, None for those of everybody; `service_silent`: a source of cases or messages was silent."""
 
     now: int
     version: int | None
@@ -48,6 +48,7 @@ class Evidence(msgspec.Struct, omit_defaults=True):
     claims: Sequence[Claim] = []
     pauses: Sequence[Pause] = []
     settings: TenantSettings | None = None
+    service_silent: bool = False
 
 
 class LoggedDecision(msgspec.Struct, omit_defaults=True):
@@ -102,6 +103,7 @@ def judged(
     view = View(record, t, rules, evidence.consents, progress=evidence.progress, who=who)
     ahead = t - evidence.now if request.at is None else 0  # a clock set back does not end claims before their time
     held = evidence.claims if claims is None else claims
+    view.service_silent = evidence.service_silent
     view.claims = [replace(one, until=one.until + ahead) for one in held] if ahead else held
     return decide_beside(
         request,

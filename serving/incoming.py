@@ -26,6 +26,7 @@ from storage.log import NewDeadLetter
 
 AHEAD_MS: Final = 5 * MINUTE
 _TURN: Final = 32
+_SERVICE: Final = ("cx.case.", "cx.message.")
 
 
 class SignalProblem(msgspec.Struct):
@@ -116,4 +117,15 @@ def _new_signal(s: StoredSignal, data: object) -> NewSignal:
             contact = name, channel_index(data.channel), domain_index(data.domain)
         case ContactAnswered(outcome="unsubscribed" | "complained"):
             opts_out_of = data.contact
-    return NewSignal(s.tenant, s.customer, s.source, s.id, s.time, encode_stored(s), consents, contact, opts_out_of)
+    return NewSignal(
+        s.tenant,
+        s.customer,
+        s.source,
+        s.id,
+        s.time,
+        encode_stored(s),
+        consents,
+        contact,
+        opts_out_of,
+        is_service=s.type.startswith(_SERVICE),
+    )

@@ -32,7 +32,7 @@ CLAIMS_UNREADABLE: Final = "claims_unreadable"
 class Known:
     """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
     the consents the log holds, the slots of caps that are claimed, how fresh the stream's work is (None: it never
-    worked), and the principles, settings and pauses in force."""
+    worked), the principles, settings and pauses in force, and whether a source of cases or messages is silent."""
 
     record: Record | None = None
     due: int | None = 0
@@ -44,6 +44,7 @@ class Known:
     settings: TenantSettings = field(default_factory=TenantSettings)
     pauses: tuple[Pause, ...] = ()
     degraded: list[str] = field(default_factory=list)
+    service_silent: bool = False
 
 
 class Knowledge:
@@ -98,8 +99,10 @@ class Knowledge:
             known.degraded.append(CLAIMS_UNREADABLE)
         known.in_force = self._principles.in_force(partition, known.state, tenant)
         known.settings = known.state.tenants.get(tenant, known.settings)
-        if self._silence is not None and self._silence.is_silent(tenant, known.settings):
+        quiet = self._silence.of(tenant, known.settings) if self._silence is not None else []
+        if quiet:
             known.degraded.append(SOURCE_SILENT)
+        known.service_silent = any(one.is_service for one in quiet)
         if known.in_force.principles is None:
             known.degraded.append("no_principles")
         elif known.in_force.last_good or COMMON in known.state.unreadable:

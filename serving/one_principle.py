@@ -8,7 +8,7 @@ from typing import Final
 from membrane.errors import Fault, InvalidPrinciples
 from membrane.principles import PrincipleSet, next_revision, parse_revision
 from membrane.times import format_time
-from serving.principle_sets import PrincipleSets, Proposal, check_newer, checked, kind_of, replaced
+from serving.principle_sets import Editor, PrincipleSets, Proposal, check_newer, checked, replaced
 from serving.problems import Problem, invalid_field, not_found
 from storage.documents import read_document
 from storage.log import SignalLog
@@ -28,26 +28,28 @@ def put_principle(
     sets: PrincipleSets,
     now_ms: int,
     *,
-    tenant: str,
+    editor: Editor,
     revision: str | None = None,
 ) -> Proposal:
-    """Puts the tenant's own file, or without one that for everybody, in force with this principle (YAML, with the id
-    `name`) in it. The revision is the next one of today unless it is given. What says the same already changes nothing.
+    """Puts the own file of the editor's tenant, or without one that for everybody, in force with this principle (YAML,
+    with the id `name`) in it. The revision is the next one of today unless it is given. What says the same already
+    changes nothing.
 
     Of several who do so at once each finds the work of those before it in the file, and leaves it there.
 
-    Raises InvalidPrinciples with all faults of the principle, by the lines of its own text; Problem 404 without a set
-    in force, 422 for another id or what is no revision, 409 where the file's text cannot be edited or the
-    revision is no newer one, and what `propose` does.
+    Raises InvalidPrinciples with all faults of the principle, by the lines of its own text; Problem 403 where the file
+    is the one for everybody and the editor may not change that, 404 without a set in force, 422 for another id or what
+    is no revision, 409 where the file's text cannot be edited or the revision is no newer one, and what `propose` does.
     """
     if read_document(principle).value.get("id") != name:
         raise invalid_field("id", "must be the one that the path names")
     if revision is not None:
         _check_revision(revision)
     for _ in range(_MOST_TRIES):
-        found = sets.latest(log, tenant)
+        found = sets.latest(log, editor.tenant)
         if found is None:
             raise not_found("principle set")
+        kind = editor.kind_of(found)
         wanted = revision or next_revision(found.revision, format_time(now_ms)[:10])
         edited = with_principle(sets.files.load(found.digest), principle, wanted)
         if edited is None:
@@ -57,7 +59,7 @@ def put_principle(
         new = _checked(edited, log, sets)
         check_newer(wanted, found.revision, force=False)
         sets.files.install(edited.data)
-        if replaced(log, kind_of(new, tenant), new, now_ms, digest=found.digest):
+        if replaced(log, kind, new, now_ms, digest=found.digest):
             return Proposal(new, changed=True)
     raise Problem(409, "conflict", "others are changing the set at the same moment: try again")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,11 @@ from serving.problems import Problem, report
 from storage.log import SignalLog
 from storage.log_reader import LogReader
 from storage.principles import DEFAULT_PACK, PrincipleFiles, compile_principles, draft_of, read_principle_file
+
+_FOR_EVERYBODY: Final = (
+    "this would change the principles of every tenant: put 'extends: default' into a file of tenant '{tenant}', which "
+    "then counts for its customers alone, or use a key of tenant 'default'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,23 @@ class PrincipleSets:
 
 
 @dataclass(frozen=True, slots=True)
+class Editor:
+    """Who changes principles: a tenant, and whether it may change those of everybody, too."""
+
+    tenant: str = EVERYBODY.tenant
+    for_everybody: bool = True
+
+    def kind_of(self, principles: PrincipleSet) -> str:
+        """The kind of the revisions by which a set of this editor's comes into force. Problem 403 for a set that counts
+        for everybody, of one who may not change that."""
+        if principles.extends:
+            return own_kind(self.tenant)
+        if not self.for_everybody:
+            raise Problem(403, "forbidden", _FOR_EVERYBODY.format(tenant=self.tenant))
+        return COMMON
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """What came of a proposed set: `changed` is false when it was the latest already."""
 
@@ -117,17 +140,18 @@ def propose(
     now_ms: int,
     *,
     force: bool,
-    tenant: str = EVERYBODY.tenant,
+    editor: Editor = Editor(),
     file: str = "",
 ) -> Proposal:
     """Checks a principle file, keeps it, and causes the revision record that puts it in force: for everybody, or for
-    one tenant if it extends what is in force for everybody.
+    the editor's tenant if it extends what is in force for everybody.
 
-    Raises InvalidPrinciples with all faults, and Problem 409 for an older revision (unless `force`) or another file of
-    the same revision. StoreUnavailable: nothing was put in force.
+    Raises InvalidPrinciples with all faults, and Problem: 403 for a set for everybody of an editor who may not change
+    that, 409 for an older revision (unless `force`) or another file of the same revision. StoreUnavailable: nothing was
+    put in force.
     """
     principles = checked(data, log, files, file)
-    kind, changed = kind_of(principles, tenant), False
+    kind, changed = editor.kind_of(principles), False
     while not changed:  # whoever is overtaken looks at what is the latest by now
         latest = log.revisions().get(kind)
         if latest is not None and latest["digest"] == principles.digest:
@@ -137,11 +161,6 @@ def propose(
         files.install(data)
         changed = replaced(log, kind, principles, now_ms, digest=latest and latest["digest"])
     return Proposal(principles, changed=changed)
-
-
-def kind_of(principles: PrincipleSet, tenant: str) -> str:
-    """The kind of the revisions by which a set that a tenant proposes comes into force."""
-    return own_kind(tenant) if principles.extends else COMMON
 
 
 def replaced(log: SignalLog, kind: str, principles: PrincipleSet, now_ms: int, *, digest: str | None) -> bool:

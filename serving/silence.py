@@ -28,15 +28,15 @@ class Silence:
         self._sources: list[Source] = []
         self._listening = 0
 
-    def is_silent(self, tenant: str, settings: TenantSettings) -> bool:
-        """Whether a source of the tenant is. While the log cannot be read: as far as was known before."""
+    def of(self, tenant: str, settings: TenantSettings) -> list[Source]:
+        """The tenant's sources that are silent. While the log cannot be read: as far as was known before."""
         if not settings.sources or self._clock == "signals":
-            return False
+            return []
         wall = self._now_ms()
         if not 0 <= wall - self._read_at < KEPT_MS:
             self._read_at = wall
             self._read()
-        return any(silent(self._sources, tenant, settings, wall, self._listening))
+        return list(silent(self._sources, tenant, settings, wall, self._listening))
 
     def _read(self) -> None:
         try:

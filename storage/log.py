@@ -229,14 +229,15 @@ class SignalLog(LogReader):
         admitted = iter(self._seen.admit(connection, keys, received_ms))
         answers = [[next(admitted) for _ in batch.signals] for batch in batches]
         rows, changes = _rows(self.directory.partitions), _Changes()
-        heard: set[tuple[str, str]] = set()
+        heard: dict[tuple[str, str], bool] = {}
         greatest = before = number(connection, "max_time_ms")
         for batch, answer in zip(batches, answers, strict=True):
             for signal, accepted in zip(batch.signals, answer, strict=True):
                 if accepted:
                     greatest = self._advance(rows, greatest, signal.time_ms, batch.received_ms)
                     changes.add(self._place(rows, signal, batch.received_ms), signal)
-                    heard.add((signal.tenant, signal.source))
+                    pair = (signal.tenant, signal.source)
+                    heard[pair] = heard.get(pair, False) or signal.is_service
         _insert(connection, rows)
         changes.write(connection)
         self._listener.hear(connection, heard, received_ms)

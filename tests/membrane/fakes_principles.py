@@ -123,6 +123,7 @@ class FakeView:
     claims: Sequence[Claim] = ()
     who: tuple[str, str] = ("default", "c-1")
     pauses: Sequence[Pause] = ()
+    service_silent: bool = False
 
     @property
     def as_of(self) -> int | None:

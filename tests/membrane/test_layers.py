@@ -13,6 +13,7 @@ from membrane.errors import InvalidPrinciples
 from membrane.layers import layered, loosening
 from membrane.principle_file import read_principles
 from membrane.settings import TenantSettings
+from storage.documents import read_document
 from tests.membrane.fakes_principles import NOON, TEXT, candidate, principle, request, view
 
 CALL = {"kind": "agent_call", "owner": "service", "due": "4h", "once_per": "case", "at_most": {2: "100h"}}
@@ -58,6 +59,7 @@ def changed(name, **fields):
     return {"principles": [RULES[name] | {"id": name} | fields]}
 
 
+BRISK = principle("case.open > 0", "modify", id="brisk", set={"tone": "brisk"})
 TIGHTER = [
     changed("selling"),
     changed("selling", effect="forbid"),
@@ -85,6 +87,8 @@ LOOSER = [
     (changed("calling", obligation=CALL | {"at_most": {1: "100h"}}), "only an earlier due time"),
     (changed("calling", obligation=CALL | {"kind": "status_call"}), "only an earlier due time"),
     (changed("manner", set={"tone": "brisk"}), "what it sets must stay"),
+    ({"principles": [BRISK]}, "'brisk' sets tone to something else"),
+    ({"principles": [BRISK | {"applies": {"kinds": ["upsell"]}}]}, "'brisk' sets tone to something else"),
     ({"caps": [WEEKLY | {"at_most": 3}]}, "it must not allow more contacts"),
     ({"caps": [WEEKLY | {"per": "100h"}]}, "nor in a shorter time"),
     ({"caps": [WEEKLY | {"kinds": ["upsell"]}]}, "its scope must not become narrower"),
@@ -130,6 +134,39 @@ def test_more_may_be_added_and_what_is_not_locked_replaced():
     assert found.principles[3].condition.source == "case.open > 9"
     assert [one.id for one in found.caps] == ["weekly", "daily"]
     assert (found.lever("sales", "renewal"), found.lever("marketing", "upsell")) == (1.55, 1.1)
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        {"set": {"tone": "calm"}},
+        {"set": {"mention_case": True}},
+        {"status": "shadow"},
+        {"applies": {"domains": ["billing"]}},
+    ],
+)
+def test_a_manner_of_its_own_is_taken_where_it_contradicts_nothing_locked(harmless):
+    common = BASE | {"principles": [RULES["manner"] | {"id": "manner", "locked": True, "applies": SCOPE}]}
+    assert [one.id for one in laid(common, principles=[BRISK | harmless]).principles] == ["manner", "brisk"]
+
+
+def test_a_manner_that_contradicts_a_locked_one_is_told_at_its_line_and_column():
+    text = """pack: shop
+revision: 2026-12-01.1
+extends: default
+principles:
+  - id: brisk
+    owner: sales
+    text: {es: "Breve.", en: "Brief."}
+    when: case.open > 0
+    effect: modify
+    set: {tone: brisk}
+"""
+    document = read_document(text.encode())
+    with pytest.raises(InvalidPrinciples) as caught:
+        read_principles(document.value, document.marks, digest="cd" * 32, base=read(BASE))
+    [fault] = caught.value.faults
+    assert (fault.line, fault.column, fault.field) == (5, 5, "principles[0]")
 
 
 def test_the_guarantees_of_the_base_hold_in_every_layer_and_cannot_be_redefined():

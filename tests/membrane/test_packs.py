@@ -5,17 +5,25 @@ from __future__ import annotations
 import pytest
 
 from membrane.decide import decide
+from membrane.layers import layered
+from membrane.lint.check import lint
 from membrane.principle_tests import run_tests
 from membrane.settings import TenantSettings
 from membrane.times import parse_time
-from storage.principles import DEFAULT_PACK, compile_principles, read_principle_file
+from membrane.vocabulary import FindingKind
+from storage.principles import DEFAULT_PACK, compile_principles, draft_of, read_principle_file
 from tests.membrane.fakes_principles import candidate, request, view
 
 
+def data(name):
+    return read_principle_file(DEFAULT_PACK.with_name(f"{name}.yaml"))
+
+
 def pack(name):
-    return compile_principles(read_principle_file(DEFAULT_PACK.with_name(f"{name}.yaml")))
+    return compile_principles(data(name))
 
 
+DEFAULT = pack("default")
 COLOMBIA, SPAIN = pack("co-ley-2300"), pack("es-ley-10-2025")
 BOGOTA, MADRID = TenantSettings(timezone="America/Bogota"), TenantSettings(timezone="Europe/Madrid")
 
@@ -28,6 +36,24 @@ def verdict(principles, settings, one, at, **seen):
 @pytest.mark.parametrize("principles", [COLOMBIA, SPAIN], ids=["co", "es"])
 def test_its_own_tests_pass(principles):
     assert [one for one in run_tests(principles) if not one.passed] == []
+
+
+@pytest.mark.parametrize("law", [COLOMBIA, SPAIN], ids=["co", "es"])
+def test_a_law_adds_to_the_principles_for_everybody_and_takes_the_place_of_none(law):
+    assert law.extends == "default"
+    whole = layered(DEFAULT, law)
+    for part in ("guarantees", "principles", "caps", "quiet_hours"):
+        common, own, both = (getattr(one, part) for one in (DEFAULT, law, whole))
+        assert both[: len(common)] == common
+        assert {one.id for one in both} == {one.id for one in (*common, *own)}
+        assert len(both) == len({one.id for one in both})
+
+
+@pytest.mark.parametrize("name", ["co-ley-2300", "es-ley-10-2025"])
+def test_nothing_is_suspicious_of_a_law_over_the_principles_for_everybody_but_that_it_is_stricter(name):
+    findings = lint(draft_of(data(name), name, DEFAULT)).findings
+    stricter = ("no-selling-while-a-complaint-is-open", "no-selling-into-a-complaint")
+    assert {(one.kind, one.principles) for one in findings} <= {(FindingKind.SHADOWED, stricter)}
 
 
 @pytest.mark.parametrize("kind", ["upsell", "retention", "rescue_offer", "invitation", "something new"])

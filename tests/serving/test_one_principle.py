@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 
 from serving.one_principle import put_principle
-from serving.principle_sets import DEFAULT_PACK, propose
+from serving.principle_sets import DEFAULT_PACK, Editor, propose
 from serving.problems import Problem
 
 PACK = DEFAULT_PACK.read_text("utf-8")
@@ -68,7 +68,7 @@ def test_of_many_who_change_the_set_at_once_nobodys_work_is_lost(api):
         body = ONE.format(id=name, when="case.open > 7").encode()
         revision = f"2040-01-01.{1 + names.index(name)}" if given else None
         with suppress(Problem):  # a revision that was given is an older one by then, perhaps
-            return put_principle(name, body, log, sets, 0, tenant="default", revision=revision).changed
+            return put_principle(name, body, log, sets, 0, editor=Editor(), revision=revision).changed
         return False
 
     for given in (False, True):
@@ -142,4 +142,25 @@ def test_a_key_without_the_scope_admin_changes_nothing(make_api, tmp_path):
     api = make_api(keys=keys)
     api.headers = {"Authorization": "Bearer reader"}
     assert put(api).status_code == 403
+    assert yaml(api) == PACK
+
+
+def test_a_tenant_among_others_changes_one_principle_of_its_own_file_alone(make_api, tmp_path):
+    entries = [
+        f"- {{sha256: {sha256(name).hexdigest()}, tenant: {name.decode()}, scopes: [read, admin]}}"
+        for name in (b"acme", b"other")
+    ]
+    keys = tmp_path / "keys.yaml"
+    keys.write_text("\n".join(entries))
+    api = make_api(keys=keys)
+    api.headers = {"Authorization": "Bearer acme"}
+    refused = put(api)
+    assert (refused.status_code, "'extends: default'" in refused.json()["detail"]) == (403, True)
+    assert put(api, "no-selling-in-crisis").status_code == 403
+    assert yaml(api) == PACK
+    one = ONE.format(id="one", when="incident.active").replace("\n", "\n    ")
+    own = f"pack: mine\nrevision: 2030-01-01.1\nextends: default\nprinciples:\n  - {one}"
+    assert api.put("/v1/principles", content=own.encode()).status_code == 200
+    assert put(api).json()["pack"] == "mine"
+    api.headers = {"Authorization": "Bearer other"}
     assert yaml(api) == PACK

@@ -115,6 +115,16 @@ def test_the_same_key_and_body_get_the_same_answer_for_a_day_and_another_body_is
     assert reserve(api, SURVEY, key="order-7").status_code == 200
 
 
+def test_an_answer_that_could_not_be_logged_is_the_same_when_it_is_asked_for_again(api, monkeypatch):
+    api.write()
+    with monkeypatch.context() as patch:
+        patch.setattr(api.services.decisions, "put", lambda *row: False)
+        answer = reserve(api, key="order-7")
+    assert (answer.json()["logged"], answer.json()["state"]["degraded"]) == (False, ["log_full"])
+    assert first(answer)["permit"]
+    assert reserve(api, key="order-7").content == answer.content
+
+
 @pytest.mark.parametrize("key", ["", "x" * 257])
 def test_a_key_has_1_to_256_characters(api, key):
     api.write()

@@ -180,11 +180,11 @@ def layer(
 
 @pytest.fixture
 def two_tenants(make_api, tmp_path):
-    """An API with a key for each of two tenants; `as_` asks as one of them."""
+    """An API with a key for each of two tenants and for tenant `default`; `as_` asks as one of them."""
     keys = tmp_path / "keys.yaml"
     entries = [
         f"- {{sha256: {hashlib.sha256(name.encode()).hexdigest()}, tenant: {name}, scopes: [read, decide, admin]}}"
-        for name in ("acme", "other")
+        for name in ("acme", "other", "default")
     ]
     keys.write_text("\n".join(entries))
     api = make_api(keys=keys)
@@ -219,19 +219,55 @@ def test_a_tenants_own_file_counts_for_its_customers_alone(two_tenants):
     assert seen == {"acme": ("defer", True, "acme"), "other": ("allow", False, "cx-default")}
 
 
+def test_no_tenant_changes_the_set_that_counts_for_another(two_tenants):
+    empty = "pack: mine\nrevision: 2030-01-01.1\nprinciples: []\n"
+    for text, query in ((empty, ""), (PACK, ""), (empty, "?force=true")):
+        answer = put(two_tenants("acme"), text, query)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:membrane:problem:forbidden")
+        assert "'extends: default'" in answer.json()["detail"]
+        assert "a key of tenant 'default'" in answer.json()["detail"]
+    assert two_tenants("other").get("/v1/principles").json()["yaml"] == PACK
+    assert revisions_in(two_tenants("other"), 0) == [OLD]
+
+
+def test_the_only_tenant_of_the_keys_changes_the_set_for_everybody_until_there_is_another(make_api, tmp_path):
+    keys = tmp_path / "keys.yaml"
+    key = "- {{sha256: {0}, tenant: {1}, scopes: [read, admin]}}\n"
+    acme = key.format(hashlib.sha256(b"acme").hexdigest(), "acme")
+    keys.write_text(acme)
+    api = make_api(keys=keys)
+    api.headers = {"Authorization": "Bearer acme"}
+    assert put(api, pack("2030-01-01.1")).status_code == 200
+    keys.write_text(acme + key.format(hashlib.sha256(b"other").hexdigest(), "other"))
+    assert put(api, pack("2030-01-01.2")).status_code == 403
+    keys.write_text(acme)
+    assert put(api, pack("2030-01-01.2")).status_code == 200
+
+
+@pytest.mark.parametrize("law", ["co-ley-2300", "es-ley-10-2025"])
+def test_a_law_put_as_it_stands_leaves_the_etiquette_in_force(two_tenants, law):
+    text = DEFAULT_PACK.with_name(f"{law}.yaml").read_text("utf-8")
+    etiquette = {one["id"] for one in two_tenants("acme").get("/v1/principles").json()["principles"]}
+    assert put(two_tenants("acme"), text).status_code == 200
+    shown = two_tenants("acme").get("/v1/principles").json()
+    assert etiquette < {one["id"] for one in shown["principles"]}
+    assert shown["pack"] == law
+    assert two_tenants("other").get("/v1/principles").json()["yaml"] == PACK
+
+
 def test_a_newer_set_for_everybody_reaches_tenants_with_a_file_of_their_own(two_tenants):
+    put(two_tenants("acme"), layer())
+    assert put(two_tenants("default"), pack("2030-01-01.1")).json()["changed"] is True
     api = two_tenants("acme")
-    put(api, layer())
-    assert put(api, pack("2030-01-01.1")).json()["changed"] is True
     in_force(api, "acme")
     assert " over 2030-01-01.1+" in api.decide(UPSELL).json()["revisions"]["principles"]
 
 
 def test_a_tenants_file_that_loosens_what_is_locked_is_refused(two_tenants):
-    api = two_tenants("acme")
     head = "  - id: no-selling-in-crisis\n"
     locked = pack("2030-01-01.1").replace(head, f"{head}    locked: true\n")
-    assert put(api, locked).status_code == 200
+    assert put(two_tenants("default"), locked).status_code == 200
+    api = two_tenants("acme")
     loose = layer("2030-01-02.1", "no-selling-in-crisis", 'stage.name == "crisis"', "defer")
     answer = put(api, loose)
     assert answer.status_code == 422
@@ -246,7 +282,8 @@ def test_a_tenants_file_is_checked_together_with_the_set_in_force_for_everybody(
     assert (found["kind"], found["principles"]) == ("shadowed", ["calm", "no-selling-in-crisis"])
     assert crisis.splitlines()[found["line"] - 1].strip() == "- id: calm"
     without = pack("2030-01-01.1").replace('when: stage.name == "crisis"\n', "when: case.open < 0\n")
-    put(api, without)
+    put(two_tenants("default"), without)
+    api = two_tenants("acme")
     kinds = {one["kind"] for one in api.post("/v1/principles/check", content=crisis.encode()).json()["findings"]}
     assert "shadowed" not in kinds
 

@@ -33,8 +33,8 @@ def told_by_stream(api: Api, **cadences: int) -> None:
     api.write(tenants={"default": TenantSettings(sources=cadences)})
 
 
-def hear(api: Api, event: Any, source: str) -> None:
-    sent = api.send(event(id=f"{source}-{api.clock()}", source=source))
+def hear(api: Api, event: Any, source: str, **more: Any) -> None:
+    sent = api.send(event(id=f"{source}-{api.clock()}", source=source, **more))
     assert sent.json()["accepted"] == 1
 
 
@@ -84,9 +84,27 @@ def test_what_is_not_named_and_a_signal_that_came_before_are_not_heeded(api, eve
     assert degraded(api) == ["source_silent"]
 
 
-def test_a_silent_source_makes_selling_wait_and_leaves_help_alone(api):
+ORDER = {"type": "cx.order.placed.v1", "data": {"order": "o-1", "amount": 10.0}}
+
+
+def test_a_source_that_never_sent_a_case_or_message_is_told_and_lets_selling_be(api, event):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
+    hear(api, event, "pos", **ORDER)
+    pass_time(api, 4 * MINUTE)
+    assert degraded(api) == ["source_silent"]  # a till that is shut
+    assert api.decide(UPSELL).json()["verdicts"][0]["verdict"] == "allow"
+    hear(api, event, "crm")
+    assert degraded(api) == ["source_silent"]
+    pass_time(api, 13 * MINUTE)
+    assert degraded(api) == ["source_silent"]
+    assert api.decide(UPSELL).json()["verdicts"][0]["verdict"] == "defer"
+
+
+def test_a_silent_source_of_messages_makes_selling_wait_and_leaves_help_alone(api, event):
+    api.services.log.tick(api.clock())
+    name_sources(api, api.services.log, **CADENCES)
+    hear(api, event, "pos")
     pass_time(api, 4 * MINUTE)
     assert degraded(api) == ["source_silent"]
     verdicts = {one["candidate"]: one for one in api.decide(UPSELL, CALL).json()["verdicts"]}
@@ -98,22 +116,27 @@ def test_a_silent_source_makes_selling_wait_and_leaves_help_alone(api):
     assert api.get("/readyz").status_code == 200
 
 
-def test_a_decision_of_a_silent_time_is_made_again_bit_for_bit(api):
+@pytest.mark.parametrize(("sent", "verdict"), [({}, "defer"), (ORDER, "allow")], ids=["messages", "orders"])
+def test_a_decision_of_a_silent_time_is_made_again_bit_for_bit(api, event, sent, verdict):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, **CADENCES)
+    hear(api, event, "pos", **sent)
     pass_time(api, 4 * MINUTE)
     record = api.write(tenants={"default": TenantSettings(sources=CADENCES)})
     answer = api.decide(UPSELL, CALL)
     api.services.decisions.flush()
     logged = read_logged(api.services.decisions.by_id("default", answer.json()["decision"]).body)
     assert "source_silent" in logged.evidence.degraded
+    assert answer.json()["verdicts"][0]["verdict"] == verdict
     principles = api.services.principles.latest(api.services.log, "default")
     assert judged_again(logged, "default", record, principles) == answer.content
 
 
-def test_a_permit_is_not_revoked_because_a_source_fell_silent(api):
+def test_a_permit_is_not_revoked_because_a_source_fell_silent(api, event):
     api.services.log.tick(api.clock())
     name_sources(api, api.services.log, pos=5 * MINUTE)
+    hear(api, event, "pos")
+    told_by_stream(api, pos=5 * MINUTE)
     [granted] = api.decide(UPSELL, reserve=True).json()["verdicts"]
     assert granted["permit"]
     pass_time(api, 6 * MINUTE)

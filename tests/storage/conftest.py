@@ -33,6 +33,8 @@ def make_signal() -> MakeSignal:
         stored = StoredSignal(
             tenant, customer, source, signal_id, f"cx.{kind}.v1", time_ms, msgspec.Raw(msgspec.json.encode(data))
         )
-        return NewSignal(tenant, customer, source, signal_id, time_ms, encode_stored(stored), consents)
+        is_service = more.get("is_service", False)
+        body = encode_stored(stored)
+        return NewSignal(tenant, customer, source, signal_id, time_ms, body, consents, is_service=is_service)
 
     return make

@@ -38,6 +38,37 @@ def test_the_latest_signal_of_each_named_source_is_known_by_tenant(log, make_sig
     assert log.sources() == [Source("t", "crm", 7, 12), Source("t", "pos", 7, None), Source("u", "crm", 7, None)]
 
 
+def test_of_which_sources_cases_or_messages_ever_came_is_known_to_every_process(log, directory, make_signal):
+    name(log, 7, t=["crm", "pos"])
+    log.append([make_signal("1", is_service=True), make_signal("2", is_service=False)], 9)
+    log.append([make_signal("3", source="pos"), make_signal("4", source="pos", tenant="u", is_service=True)], 9)
+    known = [Source("t", "crm", 7, 9, is_service=True), Source("t", "pos", 7, 9)]
+    assert log.sources() == known
+    log.append([make_signal("5")], 9)
+    with closing(SignalLog(directory)) as other:
+        assert other.sources() == known
+        other.append([make_signal("6", source="pos", is_service=True)], 9)
+    assert [one.is_service for one in log.sources()] == [True, True]
+    name(log, 10, t=["pos"])
+    name(log, 11, t=["crm", "pos"])
+    assert log.sources() == [Source("t", "crm", 11, None), Source("t", "pos", 7, 9, is_service=True)]
+
+
+def test_a_case_that_was_not_stored_makes_no_source_one_of_cases(log, make_signal, monkeypatch):
+    name(log, 7, t=["crm"])
+
+    def fail(*args: object) -> None:
+        raise apsw.IOError("disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.log, "set_number", fail)
+        with pytest.raises(StoreUnavailable):
+            log.append([make_signal("1", is_service=True)], 9)
+    assert log.sources() == [Source("t", "crm", 7, None)]
+    log.append([make_signal("1", is_service=True)], 12)
+    assert log.sources() == [Source("t", "crm", 7, 12, is_service=True)]
+
+
 def test_what_is_named_no_more_is_forgotten_and_the_rest_stays(log, make_signal):
     name(log, 7, t=["crm", "pos"])
     log.append([make_signal("1")], 9)
