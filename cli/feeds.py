@@ -99,15 +99,15 @@ class LogFeed:
         self._log.close()
 
     async def _send(self, events: Sequence[bytes]) -> Verdict:
-        from serving.incoming import new_signals, sort_events
+        from serving.incoming import Fates, new_signals, sort_events
 
         now_ms = wall_ms()
         incoming = await sort_events(events, self._tenant, now_ms)
         signals = new_signals(incoming.signals)
         letters = [letter for letter, _ in incoming.dead_letters]
         answers = self._log.append(signals, now_ms, letters) if signals or letters else []
-        accepted = sum(answers)
-        return Verdict(accepted, len(answers) - accepted, len(letters), _refusals(incoming))
+        fates = Fates.of(incoming, answers)
+        return Verdict(fates.accepted, fates.duplicates, fates.dead_lettered, _refusals(incoming))
 
 
 def _refusals(incoming: Incoming) -> list[Refusal]:

@@ -22,6 +22,7 @@ from membrane.pauses import PauseRecord
 from membrane.ports import NewSignal, RecordKind, partition_of
 from membrane.signals import MAX_SIGNAL_BYTES
 from membrane.times import HOUR, SECOND
+from storage import erasing
 from storage.dedup import MAX_IDS, SeenIds
 from storage.directory import DataDir
 from storage.keys import contact_key, customer_key, signal_key
@@ -52,15 +53,20 @@ _PAUSE: Final = (
 )
 _SET_META: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
+Taken = bool | None
+"""What became of a signal: True, it is in the log; False, it is a duplicate; None, it was set aside: its customer is
+erased."""
 _Row = tuple[int, int, int | None, str, str, bytes]  # kind, received_ms, customer key, tenant, customer, body
 
 
 @dataclass(frozen=True, slots=True)
 class NewDeadLetter:
-    """A signal to set aside: why, its position in its batch, and what can be said of it. Payloads are cut at 64 KiB."""
+    """A signal to set aside: why, its position in its batch, and what can be said of it. Payloads are cut at 64 KiB; of
+    an erased customer's neither the payload nor the id is kept."""
 
     reason: str
     tenant: str
+    customer: str
     position: int
     source: str
     id: str
@@ -123,11 +129,11 @@ class SignalLog(LogReader):
 
     def append(
         self, signals: Sequence[NewSignal], received_ms: int, dead_letters: Sequence[NewDeadLetter] = ()
-    ) -> list[bool]:
-        """Appends one batch: for each signal True if it was accepted, False for a duplicate."""
+    ) -> list[Taken]:
+        """Appends one batch: what became of each signal."""
         return self.append_batches([Batch(signals, received_ms, dead_letters)])[0]
 
-    def append_batches(self, batches: Sequence[Batch]) -> list[list[bool]]:
+    def append_batches(self, batches: Sequence[Batch]) -> list[list[Taken]]:
         """Appends several batches in one transaction with one fsync; for each what `append` answers."""
         with self._transaction() as connection:
             answers, greatest = self._append(connection, batches)
@@ -136,8 +142,9 @@ class SignalLog(LogReader):
 
     def append_record(
         self, kind: RecordKind, body: bytes, received_ms: int, *, customer: tuple[str, str] | None = None
-    ) -> None:
-        """Appends one record for a customer (tenant, customer), or for nobody in particular to every partition.
+    ) -> bool:
+        """Appends one record for a customer (tenant, customer), or for nobody in particular to every partition. False,
+        and nothing is stored, for a customer who is erased.
 
         A REVISION's JSON body names its kind, by which `revisions` finds the last one.
         """
@@ -148,16 +155,19 @@ class SignalLog(LogReader):
         else:
             _everywhere(rows, kind, received_ms, body)
         with self._transaction() as connection:
+            if customer is not None and _is_erased(connection, *customer):
+                return False
             _insert(connection, rows)
             if kind is RecordKind.REVISION:
                 name = msgspec.json.decode(body)["kind"]
                 connection.execute(
                     "INSERT INTO revisions VALUES(?, ?) ON CONFLICT DO UPDATE SET body = excluded.body", (name, body)
                 )
+        return True
 
     def pause(self, said: PauseRecord, received_ms: int) -> bool:
         """Records that a pause begins or ends early: for its customer, or for a domain or principle in every partition.
-        False, and nothing is stored, for the beginning of one more than 10,000 that stand."""
+        False, and nothing is stored, for the beginning of one more than 10,000 that stand, or of an erased customer."""
         pause, body = said.pause, msgspec.json.encode(said)
         rows = _rows(self.directory.partitions)
         if pause.what == "customer":
@@ -167,6 +177,8 @@ class SignalLog(LogReader):
         else:
             _everywhere(rows, RecordKind.PAUSE, received_ms, body)
         with self._transaction() as connection:
+            if pause.what == "customer" and _is_erased(connection, pause.tenant, pause.name):
+                return False
             connection.execute(PAUSES)
             standing = select(connection, "SELECT count(*) FROM pauses WHERE until_ms > ?", (said.time,))[0][0]
             if said.act == "pause" and standing >= MAX_PAUSES:
@@ -176,6 +188,19 @@ class SignalLog(LogReader):
             connection.execute(_PAUSE, (pause.id, pause.tenant, until, body))
             connection.execute(_SET_META, ("pauses", (_meta(connection, "pauses") or 0) + 1))
         return True
+
+    def erase(
+        self, tenant: str, customer: str, time_ms: int, received_ms: int
+    ) -> tuple[erasing.Removed, erasing.Tombstone]:
+        """Erases a customer from the log, once and for all: what it held is written over, and what comes later is set
+        aside. The stream does the same to the records when it meets the ERASE record. How many rows went, and the
+        tombstone."""
+        names = (tenant, customer)
+        with self._transaction() as connection:
+            removed, stone = erasing.erase_from_log(connection, self.directory, names, time_ms, received_ms)
+            for name in ("erased", "pauses") if "pauses" in removed else ("erased",):
+                connection.execute(_SET_META, (name, (_meta(connection, name) or 0) + 1))
+        return removed, stone
 
     def tick(self, now_ms: int) -> bool:
         """Under `--clock wall`: a tick of `now_ms` in every partition, unless there was one less than 10 s ago."""
@@ -204,12 +229,16 @@ class SignalLog(LogReader):
                 (now_ms, partition, offset),
             )
 
-    def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> tuple[list[list[bool]], int | None]:
+    def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> tuple[list[list[Taken]], int | None]:
         """What `append_batches` answers, and the greatest time in the log with these."""
-        keys = [signal_key(s.tenant, s.source, s.id) for batch in batches for s in batch.signals]
+        gone = _erased_among(connection, batches)
+        signals = [s for batch in batches for s in batch.signals if (s.tenant, s.customer) not in gone]
+        keys = [signal_key(s.tenant, s.source, s.id) for s in signals]
         received_ms = max((batch.received_ms for batch in batches), default=0)
         admitted = iter(self._seen.admit(connection, keys, received_ms))
-        answers = [[next(admitted) for _ in batch.signals] for batch in batches]
+        answers: list[list[Taken]] = [
+            [None if (s.tenant, s.customer) in gone else next(admitted) for s in batch.signals] for batch in batches
+        ]
         rows, changes = _rows(self.directory.partitions), _Changes()
         greatest = before = _meta(connection, "max_time_ms")
         for batch, answer in zip(batches, answers, strict=True):
@@ -221,7 +250,7 @@ class SignalLog(LogReader):
         changes.write(connection)
         connection.executemany(
             "INSERT INTO dead_letters VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [_letter(letter, batch.received_ms) for batch in batches for letter in batch.dead_letters],
+            [_letter(one, batch.received_ms, gone) for batch in batches for one in _letters(batch, gone)],
         )
         if greatest != before:
             connection.execute(_SET_META, ("max_time_ms", greatest))
@@ -303,7 +332,33 @@ def _checkpoint_fully(connection: apsw.Connection) -> None:
         time.sleep(0.01)
 
 
-def _letter(letter: NewDeadLetter, received_ms: int) -> tuple[Any, ...]:
+def _is_erased(connection: apsw.Connection, tenant: str, customer: str) -> bool:
+    return _meta(connection, "erased") is not None and erasing.tombstone(connection, tenant, customer) is not None
+
+
+def _erased_among(connection: apsw.Connection, batches: Sequence[Batch]) -> set[tuple[str, str]]:
+    """The customers of the batches that are erased."""
+    if _meta(connection, "erased") is None:
+        return set()
+    signals = {(one.tenant, one.customer) for batch in batches for one in batch.signals}
+    letters = {(one.tenant, one.customer) for batch in batches for one in batch.dead_letters}
+    return {name for name in signals | letters if erasing.tombstone(connection, *name) is not None}
+
+
+def _letters(batch: Batch, gone: set[tuple[str, str]]) -> list[NewDeadLetter]:
+    """What a batch sets aside, the signals of erased customers among it."""
+    erased = [
+        NewDeadLetter("erased", s.tenant, s.customer, place, s.source, "", b"")
+        for place, s in enumerate(batch.signals)
+        if (s.tenant, s.customer) in gone
+    ]
+    return [*batch.dead_letters, *erased]
+
+
+def _letter(letter: NewDeadLetter, received_ms: int, gone: set[tuple[str, str]]) -> tuple[Any, ...]:
+    if (letter.tenant, letter.customer) in gone:  # who still sends is told, unless that would tell of whom
+        source = "" if letter.customer in letter.source else letter.source
+        return ("erased", received_ms, letter.tenant, letter.position, source, "", b"")
     payload = letter.payload[:MAX_SIGNAL_BYTES]
     return (letter.reason, received_ms, letter.tenant, letter.position, letter.source, letter.id, payload)
 

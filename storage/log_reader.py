@@ -14,6 +14,7 @@ from membrane.pauses import PauseRecord
 from membrane.ports import LogRecord, RecordKind, partition_of
 from storage.dedup import Horizon, horizon
 from storage.directory import DataDir
+from storage.erasing import Tombstone, tombstone
 from storage.keys import customer_key
 from storage.schema import for_partition
 from storage.sqlite import READ_FAILURES, PerThread, connect_readonly, read_error, select
@@ -143,6 +144,22 @@ class LogReader:
             return []
         rows = self._all(_PAUSES, (since_ms, tenant, tenant))
         return [msgspec.json.decode(body, type=PauseRecord) for (body,) in rows]
+
+    def erasure(self, tenant: str, customer: str) -> Tombstone | None:
+        """When a customer was erased, None for one who was not."""
+        if self.erasures() is None:
+            return None
+        return self._asking(lambda connection: tombstone(connection, tenant, customer))
+
+    def erasures(self) -> int | None:
+        """Another number after each erasure; None while there never was one."""
+        return self._meta("erased")
+
+    def erased_keys(self) -> frozenset[int]:
+        """The `customer_key` of everybody who is erased."""
+        if self.erasures() is None:
+            return frozenset()
+        return frozenset(row[0] for row in self._all("SELECT customer_key FROM erased", ()))
 
     def dead_letters(self, limit: int, before: int | None = None) -> list[DeadLetter]:
         """At most `limit` dead letters with `seq` below `before` (None: all), newest first."""

@@ -18,6 +18,7 @@ from membrane.principles import PrincipleSet
 from membrane.signals import StoredSignal, encode_stored
 from models.scorer import RulesOnly
 from storage.documents import read_document
+from storage.keys import customer_key
 from stream.infer import DrivenScorer
 
 PACK = Path(membrane.__file__).parent / "packs" / "default.yaml"
@@ -51,6 +52,9 @@ class MemoryStore:
         waiting = sorted((due, *customer) for customer, due in self.due.items() if due is not None and due <= t)
         return [(tenant, customer, due) for due, tenant, customer in waiting[:limit]]
 
+    def named(self, key: int) -> list[tuple[str, str]]:
+        return [one for one in self.records if customer_key(*one) == key]
+
     def commit(self, commit: Commit) -> None:
         if commit.everybody_due:
             self.due = dict.fromkeys(self.due, 0)
@@ -62,6 +66,9 @@ class MemoryStore:
             self.effects.setdefault(effect.id, (effect.kind, effect.time_ms, effect.body))
         for obligation, *_, state, _owner, _due, body in commit.obligations:
             self.obligations[obligation] = (state, body)
+        for customer in commit.erased:
+            self.records.pop(customer, None)
+            self.due.pop(customer, None)
         self.next_offset, self.body = commit.next_offset, commit.meta
 
     def checkpoint(self) -> bool:
