@@ -260,6 +260,7 @@ def _add_stores(commands: Commands) -> None:
         if name == "doctor":
             parser.option("--tenants", path, "a tenants file to check", metavar="FILE")
             parser.switch("--base-rates", "say for which share of the customers each principle holds now")
+    _add_backups(commands)
     letters = _group(commands, "dead-letters", "Looks at signals that were set aside.")
     listing = _command(
         letters, "list", "cli.stores:list_dead_letters", "Lists the signals that were set aside, newest first.",
@@ -268,6 +269,23 @@ def _add_stores(commands: Commands) -> None:
     _data(listing)
     listing.option("--limit", whole(1, 100_000), "how many", default=100, metavar="N")
     listing.option("--before", whole(1), "only those before this number", metavar="SEQ")
+
+
+def _add_backups(commands: Commands) -> None:
+    backup = _command(
+        commands, "backup", "cli.backup:backup", "Copies a data directory into a folder, beside whoever runs it.",
+        "membrane backup --data ./shop --out ./shop-backup",
+    )  # fmt: skip
+    _data(backup)
+    backup.option("--out", path, "folder to make, missing or empty", metavar="FOLDER", required=True)
+    _progress(backup)
+    restore = _command(
+        commands, "restore", "cli.backup:restore", "Makes a new data directory of a backup, checked file by file.",
+        "membrane restore --from ./shop-backup --data ./shop-again",
+    )  # fmt: skip
+    restore.option("--from", path, "folder of the backup", metavar="FOLDER", required=True)
+    restore.option("--data", path, "data directory to make, missing or empty", metavar="DIR", required=True)
+    _progress(restore)
 
 
 def _data(parser: CommandParser) -> None:

@@ -10,25 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import main
 from membrane.ports import RecordKind
 from membrane.times import DAY, format_time
 from storage.clock import wall_ms
-from storage.digest import digest
 from storage.directory import DataDir
 from storage.log_reader import LogReader
 from tests.faults.conftest import Tell
 from tests.faults.sizes import short_and_full
-from tests.processes import BATCH, Service, event, up
+from tests.processes import BATCH, Service, digest, event, run_json, up
 
 PERSON = "person-4711-é"
 SECRET = "my-secret-iban-ES9121000418450200051332"
 
 
 @pytest.mark.parametrize("races", short_and_full(3, 200))
-def test_nothing_of_an_erased_customer_is_left_and_nothing_comes_back(
-    tmp_path: Path, tell: Tell, races: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_of_an_erased_customer_is_left_and_nothing_comes_back(tmp_path: Path, tell: Tell, races: int) -> None:
     data, counts = tmp_path / "data", Counter[str]()
     with up(data, "--partitions", 2, "--runner", "plain") as running, running.client() as client:
         for number in range(races):
@@ -46,9 +42,7 @@ def test_nothing_of_an_erased_customer_is_left_and_nothing_comes_back(
     assert (resurrected, residue, residual_bytes(data)) == (0, {}, {})
     assert counts["accepted"] + counts["dead_lettered"] == counts["sent"]
     before = digest(data)
-    assert main(["rebuild", "--data", str(data)]) == 0
-    capsys.readouterr()
-    assert digest(data) == before
+    assert run_json("rebuild", "--data", data) == before == digest(data)
     assert residual_bytes(data) == {}
     with closing(LogReader(DataDir.existing(data))) as log:
         kinds = Counter(one.kind for p in range(2) for one in log.read(p, 0, 10**6) if one.body)
@@ -56,7 +50,8 @@ def test_nothing_of_an_erased_customer_is_left_and_nothing_comes_back(
     tell(
         f"fault 27: {races} erasures during ingest of the same customers, {counts['sent']:,} signals of theirs: "
         f"{counts['accepted']:,} accepted before, {counts['dead_lettered']:,} set aside (of an unknown type, or "
-        f"after): resurrected {resurrected}, residual bytes {sum(residue.values())} in every file, rebuild: digest equal"
+        f"after): resurrected {resurrected}, residual bytes {sum(residue.values())} in every file, rebuild: digest "
+        "equal"
     )
 
 
