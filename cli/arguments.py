@@ -261,6 +261,14 @@ def _add_stores(commands: Commands) -> None:
             parser.option("--tenants", path, "a tenants file to check", metavar="FILE")
             parser.switch("--base-rates", "say for which share of the customers each principle holds now")
     _add_backups(commands)
+    trim = _command(
+        commands, "trim", "cli.stores:trim",
+        "Keeps the records as they were at a moment (checkpoint), and drops the log before it.",
+        "membrane trim --data ./shop --before 2026-08-01T00:00:00Z",
+    )  # fmt: skip
+    _data(trim)
+    trim.option("--before", moment, "what was received before TIME goes", metavar="TIME", required=True)
+    _progress(trim)
     letters = _group(commands, "dead-letters", "Looks at signals that were set aside.")
     listing = _command(
         letters, "list", "cli.stores:list_dead_letters", "Lists the signals that were set aside, newest first.",

@@ -7,17 +7,21 @@ import time
 
 from cli.exits import DONE
 from cli.output import number, print_json, progress_bar, say
+from cli.services import only_one
 from membrane.times import format_time
 from storage.backup import Manifest, back_up
 from storage.backup import restore as restore_from
 from storage.clock import wall_ms
+from storage.directory import DataDir
 
 
 def backup(args: argparse.Namespace) -> int:
     """Copies the directory, beside whoever runs it; says up to which offsets."""
     started, bar = time.monotonic(), progress_bar("backup", asked=args.progress)
+    DataDir.existing(args.data)
     try:
-        made = back_up(args.data, args.out, format_time(wall_ms()), bar)
+        with only_one(args.data, "trim"):  # the log and its checkpoints are to fit
+            made = back_up(args.data, args.out, format_time(wall_ms()), bar)
     finally:
         bar.close()
     return _tell(args, made, f"backed up {args.data} into {args.out}", time.monotonic() - started)

@@ -51,6 +51,13 @@ _PAUSE: Final = (
     "INSERT INTO pauses VALUES(NULL, ?, ?, ?, ?)"
     " ON CONFLICT(id) DO UPDATE SET until_ms = excluded.until_ms, body = excluded.body"
 )
+_DROP_RECORDS: Final = (
+    "DELETE FROM $log WHERE offset IN (SELECT offset FROM $log WHERE offset < ? AND kind != 3 ORDER BY offset LIMIT ?)"
+)
+_DROP_AT_ONCE: Final = 1_000
+_DROP_LETTERS: Final = (
+    "DELETE FROM dead_letters WHERE partition IS NULL AND received_ms < ? OR partition = ? AND position < ?"
+)
 _SET_META: Final = "INSERT INTO meta VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
 Taken = bool | None
@@ -201,6 +208,22 @@ class SignalLog(LogReader):
             for name in ("erased", "pauses") if "pauses" in removed else ("erased",):
                 connection.execute(_SET_META, (name, (_meta(connection, name) or 0) + 1))
         return removed, stone
+
+    def trim(self, partition: int, offset: int, before_ms: int) -> tuple[int, int]:
+        """Drops the records of a partition before `offset`, but for revisions, and of the dead letters those records
+        and what was set aside before a moment; how many of each. There must be a checkpoint of that offset."""
+        with self._transaction() as connection:
+            connection.execute(_SET_META, (f"trimmed_{partition}", offset))
+            connection.execute(_DROP_LETTERS, (before_ms, partition, offset))
+            letters = connection.changes()
+        records = 0
+        while True:  # whoever appends meanwhile gets its turn
+            with self._transaction() as connection:
+                connection.execute(for_partition(_DROP_RECORDS, partition), (offset, _DROP_AT_ONCE))
+                dropped = connection.changes()
+            records += dropped
+            if dropped < _DROP_AT_ONCE:
+                return records, letters
 
     def tick(self, now_ms: int) -> bool:
         """Under `--clock wall`: a tick of `now_ms` in every partition, unless there was one less than 10 s ago."""

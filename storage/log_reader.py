@@ -23,6 +23,7 @@ _KINDS: Final = {int(kind): kind for kind in RecordKind}
 _COLUMNS: Final = "offset, kind, received_ms, tenant, customer, body"
 _READ: Final = f"SELECT {_COLUMNS} FROM $log WHERE offset >= ? ORDER BY offset LIMIT ?"
 _END: Final = "SELECT coalesce(max(offset) + 1, 0) FROM $log"
+_FIRST_SINCE: Final = "SELECT offset FROM $log WHERE received_ms >= ? AND kind != 3 ORDER BY offset LIMIT 1"
 _TIMELINE: Final = (
     f"SELECT {_COLUMNS} FROM $log WHERE customer_key = ? AND offset < ? AND tenant = ? AND customer = ? "
     "ORDER BY offset DESC LIMIT ?"
@@ -81,6 +82,13 @@ class LogReader:
     def end(self, partition: int) -> int:
         """The offset that the next record of `partition` will get."""
         return int(self._all(for_partition(_END, partition), ())[0][0])
+
+    def first_since(self, partition: int, received_ms: int) -> int:
+        """The offset of the first record that was received at that moment or later; of the last one if there is none,
+        and 0 in an empty partition."""
+        last = max(0, self.end(partition) - 1)
+        rows = self._all(for_partition(_FIRST_SINCE, partition), (received_ms,))
+        return min([last, *(int(row[0]) for row in rows)])
 
     def change_counter(self) -> int:
         """Changes whenever anybody has written to log.db: a cheap poll. Compare within one thread only."""
