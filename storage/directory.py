@@ -176,15 +176,19 @@ class DataDir:
 
     def _checkpoint_of(self, partition: int) -> Path | None:
         """Where the records of a partition begin; None: at the beginning of the log."""
-        path, needed = self.checkpoint_path(partition), self._trimmed(partition)
-        if checkpoint_offset(path) < needed:
+        path, needed = self.checkpoint_path(partition), self.trimmed(partition)
+        if not self.has_checkpoint(partition):
             raise StoreRefused(
                 f"{path}: the records up to offset {needed} were required, where the log was trimmed, and they are not "
                 "there: put the folder `checkpoint` of this directory back from a backup"
             )
         return path if path.is_file() else None
 
-    def _trimmed(self, partition: int) -> int:
+    def has_checkpoint(self, partition: int) -> bool:
+        """Whether the records can be made again: from the log's beginning, or from where it was trimmed."""
+        return checkpoint_offset(self.checkpoint_path(partition)) >= self.trimmed(partition)
+
+    def trimmed(self, partition: int) -> int:
         """The offset up to which a partition's log was trimmed."""
         with writing(self.log_path, _LOG_HINT):
             connection = connect_readonly(self.log_path)

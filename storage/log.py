@@ -209,6 +209,11 @@ class SignalLog(LogReader):
                 connection.execute(_SET_META, (name, (_meta(connection, name) or 0) + 1))
         return removed, stone
 
+    def drop_letters(self, letters: Sequence[int]) -> None:
+        """Forgets dead letters by their numbers: they have come into the log."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM dead_letters WHERE seq = ?", [(seq,) for seq in letters])
+
     def trim(self, partition: int, offset: int, before_ms: int) -> tuple[int, int]:
         """Drops the records of a partition before `offset`, but for revisions, and of the dead letters those records
         and what was set aside before a moment; how many of each. There must be a checkpoint of that offset."""

@@ -39,6 +39,10 @@ _FOR_EVERYBODY: Final = (
     "SELECT 1 FROM $log WHERE offset >= ? AND offset < ? AND kind IN (3, 6) AND customer_key IS NULL LIMIT 1"
 )
 _PAUSES: Final = "SELECT body FROM pauses WHERE until_ms > ? AND (? IS NULL OR tenant = ?) ORDER BY seq"
+_LETTERS_AFTER: Final = (
+    "SELECT seq, reason, received_ms, tenant, position, source, id, payload, partition FROM dead_letters"
+    " WHERE seq > ? AND partition IS NULL AND reason != 'erased' ORDER BY seq LIMIT ?"
+)
 _NO_LIMIT: Final = 2**62
 
 T = TypeVar("T")
@@ -176,6 +180,12 @@ class LogReader:
             " WHERE seq < ? ORDER BY seq DESC LIMIT ?",
             (_NO_LIMIT if before is None else before, limit),
         )
+        return [DeadLetter(*row) for row in rows]
+
+    def letters_after(self, seq: int, limit: int) -> list[DeadLetter]:
+        """At most `limit` signals that were set aside before they came into the log, with a number above `seq`, oldest
+        first; not those of erased customers."""
+        rows = self._all(_LETTERS_AFTER, (seq, limit))
         return [DeadLetter(*row) for row in rows]
 
     def poisoned(self, partition: int) -> set[int]:

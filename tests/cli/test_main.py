@@ -23,7 +23,7 @@ COMMANDS = {
     "up", "serve", "stream", "replay", "dataset uci_incidents", "dataset completejourney", "simulate-customers",
     "decide", "explain", "follow", "ledger", "principles check", "principles test", "principles simulate",
     "principles shadow-report", "pause add", "pause end", "pause list", "models list", "rebuild", "digest",
-    "dead-letters list", "doctor", "demo",
+    "backup", "restore", "trim", "probe", "dead-letters list", "dead-letters replay", "doctor", "demo",
 }  # fmt: skip
 
 
