@@ -22,7 +22,8 @@ from membrane.signals import (
 )
 from membrane.times import MINUTE
 from membrane.vocabulary import channel_index, domain_index
-from storage.log import NewDeadLetter, Taken
+from storage.log import Taken
+from storage.set_aside import NewDeadLetter
 
 AHEAD_MS: Final = 5 * MINUTE
 _TURN: Final = 32

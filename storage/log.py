@@ -20,7 +20,6 @@ import msgspec
 
 from membrane.pauses import PauseRecord
 from membrane.ports import NewSignal, RecordKind, partition_of
-from membrane.signals import MAX_SIGNAL_BYTES
 from membrane.times import HOUR, SECOND
 from storage import erasing
 from storage.dedup import MAX_IDS, SeenIds
@@ -28,6 +27,7 @@ from storage.directory import DataDir
 from storage.keys import contact_key, customer_key, signal_key
 from storage.log_reader import LogReader
 from storage.schema import PAUSES, for_partition
+from storage.set_aside import NewDeadLetter, rows_of
 from storage.sqlite import BUSY_MS, connect, select, transaction, writing
 
 Clock = Literal["wall", "signals"]
@@ -64,20 +64,6 @@ Taken = bool | None
 """What became of a signal: True, it is in the log; False, it is a duplicate; None, it was set aside: its customer is
 erased."""
 _Row = tuple[int, int, int | None, str, str, bytes]  # kind, received_ms, customer key, tenant, customer, body
-
-
-@dataclass(frozen=True, slots=True)
-class NewDeadLetter:
-    """A signal to set aside: why, its position in its batch, and what can be said of it. Payloads are cut at 64 KiB; of
-    an erased customer's neither the payload nor the id is kept."""
-
-    reason: str
-    tenant: str
-    customer: str
-    position: int
-    source: str
-    id: str
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +264,7 @@ class SignalLog(LogReader):
         changes.write(connection)
         connection.executemany(
             "INSERT INTO dead_letters VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [_letter(one, batch.received_ms, gone) for batch in batches for one in _letters(batch, gone)],
+            [row for batch in batches for row in rows_of(batch.dead_letters, batch.signals, batch.received_ms, gone)],
         )
         if greatest != before:
             connection.execute(_SET_META, ("max_time_ms", greatest))
@@ -371,24 +357,6 @@ def _erased_among(connection: apsw.Connection, batches: Sequence[Batch]) -> set[
     signals = {(one.tenant, one.customer) for batch in batches for one in batch.signals}
     letters = {(one.tenant, one.customer) for batch in batches for one in batch.dead_letters}
     return {name for name in signals | letters if erasing.tombstone(connection, *name) is not None}
-
-
-def _letters(batch: Batch, gone: set[tuple[str, str]]) -> list[NewDeadLetter]:
-    """What a batch sets aside, the signals of erased customers among it."""
-    erased = [
-        NewDeadLetter("erased", s.tenant, s.customer, place, s.source, "", b"")
-        for place, s in enumerate(batch.signals)
-        if (s.tenant, s.customer) in gone
-    ]
-    return [*batch.dead_letters, *erased]
-
-
-def _letter(letter: NewDeadLetter, received_ms: int, gone: set[tuple[str, str]]) -> tuple[Any, ...]:
-    if (letter.tenant, letter.customer) in gone:  # who still sends is told, unless that would tell of whom
-        source = "" if letter.customer in letter.source else letter.source
-        return ("erased", received_ms, letter.tenant, letter.position, source, "", b"")
-    payload = letter.payload[:MAX_SIGNAL_BYTES]
-    return (letter.reason, received_ms, letter.tenant, letter.position, letter.source, letter.id, payload)
 
 
 def _meta(connection: apsw.Connection, name: str) -> int | None:

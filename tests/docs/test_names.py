@@ -102,6 +102,7 @@ def test_every_route_is_described(tmp_path):
 
 def test_every_reason_for_a_dead_letter_is_described():
     source = (ROOT / "serving/incoming.py").read_text() + (ROOT / "storage/log.py").read_text()
+    source += (ROOT / "storage/set_aside.py").read_text()
     reasons = {
         reason
         for reason in ("unknown_type", "ahead_of_clock", "poison", "erased")

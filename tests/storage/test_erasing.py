@@ -16,9 +16,10 @@ from storage import erasing
 from storage.claims import ClaimStore
 from storage.decisions import DecisionLog
 from storage.directory import DataDir
-from storage.log import NewDeadLetter, SignalLog
+from storage.log import SignalLog
 from storage.records import RecordStore
 from storage.schema import RECORDS
+from storage.set_aside import NewDeadLetter
 from storage.slots import find, remove
 from storage.sqlite import connect_readonly, select
 
