@@ -23,7 +23,7 @@ PERSON = "person-4711-é"
 SECRET = "my-secret-iban-ES9121000418450200051332"
 
 
-@pytest.mark.parametrize("races", short_and_full(3, 200))
+@pytest.mark.parametrize("races", short_and_full(2, 200))
 def test_nothing_of_an_erased_customer_is_left_and_nothing_comes_back(tmp_path: Path, tell: Tell, races: int) -> None:
     data, counts = tmp_path / "data", Counter[str]()
     with up(data, "--partitions", 2, "--runner", "plain") as running, running.client() as client:
