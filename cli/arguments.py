@@ -33,6 +33,7 @@ def build_parser() -> CommandParser:
     _add_services(commands)
     _add_signals(commands)
     _add_questions(commands)
+    _add_probe(commands)
     _add_principles(commands)
     _add_demo(commands)
     _add_stores(commands)
@@ -185,6 +186,19 @@ def _add_questions(commands: Commands) -> None:
     _plot(ledger)
 
 
+def _add_probe(commands: Commands) -> None:
+    probe = _command(
+        commands, "probe", "cli.probe:probe",
+        "Sends a synthetic signal of the tenant _probe, and asks for a decision once it is applied.",
+        "membrane probe --url http://127.0.0.1:8080 --within 10",
+    )  # fmt: skip
+    probe.option("--url", _NAMED, "a running API", metavar="URL")
+    probe.option("--key", _NAMED, "key of that API, of the tenant _probe", metavar="KEY")
+    probe.option("--data", path, "a data directory instead of an API", metavar="DIR")
+    probe.option("--clock", one_of("wall", "signals"), "what moves time, with --data", default="wall")
+    probe.option("--within", whole(1, 3_600), "how many seconds it may take", default=10, metavar="SECONDS")
+
+
 def _add_principles(commands: Commands) -> None:
     _add_pauses(commands)
     principles = _group(commands, "principles", "Checks, tests and tries principle files.")
@@ -275,7 +289,18 @@ def _add_stores(commands: Commands) -> None:
             _progress(parser)
         if name == "doctor":
             parser.option("--tenants", path, "a tenants file to check", metavar="FILE")
+            free = "port that `up` is to have: is it free?"
+            parser.option("--port", whole(0, 65535), free, default=DEFAULT_PORT, metavar="N")
             parser.switch("--base-rates", "say for which share of the customers each principle holds now")
+    _add_backups(commands)
+    trim = _command(
+        commands, "trim", "cli.stores:trim",
+        "Keeps the records as they were at a moment (checkpoint), and drops the log before it.",
+        "membrane trim --data ./shop --before 2026-08-01T00:00:00Z",
+    )  # fmt: skip
+    _data(trim)
+    trim.option("--before", moment, "what was received before TIME goes", metavar="TIME", required=True)
+    _progress(trim)
     letters = _group(commands, "dead-letters", "Looks at signals that were set aside.")
     listing = _command(
         letters, "list", "cli.stores:list_dead_letters", "Lists the signals that were set aside, newest first.",
@@ -284,6 +309,31 @@ def _add_stores(commands: Commands) -> None:
     _data(listing)
     listing.option("--limit", whole(1, 100_000), "how many", default=100, metavar="N")
     listing.option("--before", whole(1), "only those before this number", metavar="SEQ")
+    again = _command(
+        letters, "replay", "cli.dead_letters:replay",
+        "Sends again what was set aside and could be processed now; what cannot stays.",
+        "membrane dead-letters replay --data ./shop",
+    )  # fmt: skip
+    _data(again)
+    again.option("--clock", one_of("wall", "signals"), "what moves time", default="wall")
+    _progress(again)
+
+
+def _add_backups(commands: Commands) -> None:
+    backup = _command(
+        commands, "backup", "cli.backup:backup", "Copies a data directory into a folder, beside whoever runs it.",
+        "membrane backup --data ./shop --out ./shop-backup",
+    )  # fmt: skip
+    _data(backup)
+    backup.option("--out", path, "folder to make, missing or empty", metavar="FOLDER", required=True)
+    _progress(backup)
+    restore = _command(
+        commands, "restore", "cli.backup:restore", "Makes a new data directory of a backup, checked file by file.",
+        "membrane restore --from ./shop-backup --data ./shop-again",
+    )  # fmt: skip
+    restore.option("--from", path, "folder of the backup", metavar="FOLDER", required=True)
+    restore.option("--data", path, "data directory to make, missing or empty", metavar="DIR", required=True)
+    _progress(restore)
 
 
 def _data(parser: CommandParser) -> None:

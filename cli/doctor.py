@@ -8,18 +8,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from cli.client import ApiClient
 from cli.exits import DONE, UNHEALTHY
+from cli.findings import Finding, Patient
 from cli.output import number, print_json, say
-from cli.processes import read_pid
 from cli.services import URL_FILE
+from cli.surroundings import checkpoints, port, sources
 from membrane.errors import MembraneError
 from membrane.facts import RecordFacts
 from membrane.features import fingerprint
@@ -55,38 +56,12 @@ PYTHONS: Final = ((3, 11), (3, 12))
 _MARKS: Final = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found about one thing. `remedy` says what to do when it is not as it should be."""
-
-    about: str
-    state: Literal["ok", "note", "bad"]
-    text: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Patient:
-    """The stores of one directory, open for reading, the tenants file to check, if there is one, and whether to count
-    for how many customers each principle holds."""
-
-    directory: DataDir
-    log: SignalLog
-    records: RecordReader
-    tenants: Path | None = None
-    base_rates: bool = False
-
-    def pid(self, role: str) -> int | None:
-        """The live pid of a role, None if it does not run."""
-        return read_pid(self.directory.pid_path(role))
-
-
 Check = Callable[[Patient], Iterator[Finding]]
 
 
 def doctor(args: argparse.Namespace) -> int:
     """Prints every finding; 4 if one is bad."""
-    findings = list(examine(args.data, args.tenants, base_rates=args.base_rates))
+    findings = list(examine(args.data, args.tenants, base_rates=args.base_rates, port=args.port))
     healthy = all(finding.state != "bad" for finding in findings)
     if args.json:
         print_json({"healthy": healthy, "findings": [asdict(finding) for finding in findings]})
@@ -98,13 +73,13 @@ def doctor(args: argparse.Namespace) -> int:
     return DONE if healthy else UNHEALTHY
 
 
-def examine(data: Path, tenants: Path | None = None, *, base_rates: bool = False) -> Iterator[Finding]:
+def examine(data: Path, tenants: Path | None = None, *, base_rates: bool = False, port: int = 0) -> Iterator[Finding]:
     """Everything there is to say; a check that fails says so and the others go on. UsageError without a directory."""
     yield from _versions()
     directory = DataDir.existing(data)
     yield Finding("directory", "ok", f"{data}, {directory.partitions} partitions")
     with closing(SignalLog(directory)) as log, closing(RecordReader(directory)) as records:
-        patient = Patient(directory, log, records, tenants, base_rates)
+        patient = Patient(directory, log, records, tenants, base_rates, port)
         for check in _CHECKS:
             try:
                 yield from check(patient)
@@ -348,8 +323,11 @@ def _dead_letters(patient: Patient) -> Iterator[Finding]:
 _CHECKS: Final[tuple[Check, ...]] = (
     _disk,
     _processes,
+    port,
     _api,
     _partitions,
+    checkpoints,
+    sources,
     _principles,
     _base_rates,
     _own_principles,

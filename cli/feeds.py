@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
 
-from cli.client import ApiClient
+from cli.client import PATIENCE_SECONDS, ApiClient
 from cli.output import complain
 from membrane.signals import MAX_SIGNAL_BYTES
 from storage.clock import wall_ms
@@ -50,8 +50,8 @@ class Feed(Protocol):
 class HttpFeed:
     """POST /v1/signals. A line that is no JSON would spoil its whole batch, so it is refused here."""
 
-    def __init__(self, url: str, key: str | None = None) -> None:
-        self._client = ApiClient(url, key)
+    def __init__(self, url: str, key: str | None = None, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._client = ApiClient(url, key, patience_seconds=patience_seconds)
 
     def send(self, events: Sequence[bytes]) -> Verdict:
         """Raises StoreUnavailable when the API does not answer, UsageError when it refuses the batch."""
@@ -99,15 +99,15 @@ class LogFeed:
         self._log.close()
 
     async def _send(self, events: Sequence[bytes]) -> Verdict:
-        from serving.incoming import new_signals, sort_events
+        from serving.incoming import Fates, new_signals, sort_events
 
         now_ms = wall_ms()
         incoming = await sort_events(events, self._tenant, now_ms)
         signals = new_signals(incoming.signals)
         letters = [letter for letter, _ in incoming.dead_letters]
         answers = self._log.append(signals, now_ms, letters) if signals or letters else []
-        accepted = sum(answers)
-        return Verdict(accepted, len(answers) - accepted, len(letters), _refusals(incoming))
+        fates = Fates.of(incoming, answers)
+        return Verdict(fates.accepted, fates.duplicates, fates.dead_lettered, _refusals(incoming))
 
 
 def _refusals(incoming: Incoming) -> list[Refusal]:

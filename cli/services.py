@@ -119,9 +119,10 @@ def _prepare(args: argparse.Namespace) -> None:
 
 
 @contextmanager
-def only_one(data: Path) -> Iterator[WriterLock]:
-    """Holds the lock of whoever runs a whole directory. AnotherWriter if it is taken, UsageError for a bad path."""
-    lock = dir_lock(data, "up")
+def only_one(data: Path, role: str = "up") -> Iterator[WriterLock]:
+    """Holds the lock of a role over a whole directory, by default that of whoever runs it. AnotherWriter if it is
+    taken, UsageError for a bad path."""
+    lock = dir_lock(data, role)
     try:
         lock.acquire()
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import asdict
 
 import msgspec
 
@@ -49,10 +50,30 @@ def digest(args: argparse.Namespace) -> int:
     return DONE
 
 
+def trim(args: argparse.Namespace) -> int:
+    """Checkpoints of the records, then the log before them goes. AnotherWriter while another trims."""
+    DataDir.existing(args.data)
+    with only_one(args.data, "trim"):
+        from stream.trim import trim as trim_log
+
+        bar = progress_bar("trim", asked=args.progress)
+        try:
+            found = trim_log(args.data, args.before, bar)
+        finally:
+            bar.close()
+    if args.json:
+        print_json({"before": format_time(args.before), "partitions": [asdict(one) for one in found]})
+        return DONE
+    for one in found:
+        gone = f"{number(one.records)} records and {number(one.dead_letters)} dead letters went"
+        say(f"partition {one.partition}: {gone}, its log begins at offset {one.offset}")
+    return DONE
+
+
 def rebuild(args: argparse.Namespace) -> int:
     """Replays the whole log into new stores. AnotherWriter while somebody runs the directory."""
     directory = DataDir.existing(args.data)
-    with only_one(args.data):
+    with only_one(args.data), only_one(args.data, "trim"):
         from stream.rebuild import rebuild as rebuild_records
 
         bar = progress_bar("rebuild", asked=args.progress)

@@ -9,14 +9,17 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ERASED",
     "Commit",
     "Effect",
+    "Erasure",
     "Learned",
     "LogRecord",
     "NewSignal",
@@ -51,7 +54,7 @@ class LogRecord:
     `{"time": ms}`, for a REVISION `{"kind": "principles"|"stage_model"|"churn_model", "revision", "digest"}` (for
     "stage_challengers" and "churn_challengers" with `"challengers": [{"revision", "digest"}]`, all of them), for an
     ACT `{"act": "meet"|"waive", "tenant", "customer", "obligation", "time": ms, "by", "reason"}`, for a PAUSE
-    a `membrane.pauses.PauseRecord`."""
+    a `membrane.pauses.PauseRecord`, for an ERASE an `Erasure`, or nothing: there was a record of an erased customer."""
 
     offset: int
     kind: RecordKind
@@ -59,6 +62,18 @@ class LogRecord:
     tenant: str
     customer: str
     body: bytes
+
+
+ERASED: Final = "erased"
+"""The kind of the effect that tells that a customer was erased, and not who."""
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """An ERASE record of the log: all that is known of a customer goes. `customer_key` is a hash of its names."""
+
+    tenant: str
+    customer_key: int
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +141,7 @@ class Commit:
     meta: bytes = b""  # PartitionMeta as JSON
     everybody_due: bool = False  # let every other customer of the partition be due at the next tick
     learned: Learned | None = None
+    erased: list[tuple[str, str]] = field(default_factory=list)  # customers of whom nothing may be left
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +175,9 @@ class StateStore(Protocol):
 
     def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
         """The examples whose horizon ends at or before t: its end, their offset, number and time."""
+
+    def named(self, customer_key: int) -> list[tuple[str, str]]:
+        """The customers that have a record, and names of that hash."""
 
     def commit(self, commit: Commit) -> None:
         """All or nothing; refuses (AnotherWriter) when the epoch in the store is not ours any more."""

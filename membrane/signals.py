@@ -288,6 +288,8 @@ class CheckedSignal(Struct, frozen=True):
     typed: Data | None
 
 
+PROBE: Final = "_probe"
+"""A tenant, and its one customer: whom `membrane probe` sends signals of."""
 _envelope: Final = msgspec.json.Decoder(Envelope)
 _typed: Final = {name: msgspec.json.Decoder(data) for name, data in TYPES.items()}
 _stored: Final = msgspec.json.Decoder(StoredSignal)
@@ -318,6 +320,8 @@ def check(raw: bytes | msgspec.Raw, tenant: str) -> CheckedSignal:
         raise InvalidSignal("/data_base64", "binary data is not accepted; send JSON in data")
     if "/" in envelope.subject:
         raise InvalidSignal("/subject", "must not contain '/'")
+    if envelope.subject == PROBE and tenant != PROBE:
+        raise InvalidSignal("/subject", f"must be another: {PROBE} is a customer of the tenant {PROBE} alone")
     t = _event_time(envelope.time)
     data = envelope.data
     if not bytes(data).startswith(b"{"):

@@ -16,6 +16,7 @@ from membrane.signals import schemas
 from serving import models_view, permits, reads
 from serving.auth import Identity
 from serving.checking import check_answer
+from serving.erasing import erase
 from serving.following import Followers
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, header, read_body
 from serving.metrics import CONTENT_TYPE
@@ -95,6 +96,11 @@ def _customers(services: Services) -> APIRouter:
     @router.get("/decisions/{decision}", summary="One logged decision")
     async def decision(identity: Reader, decision: Named) -> Response:
         return json(await services.cold(reads.decision, services.decisions, identity.tenant, decision))
+
+    @router.delete("/customers/{customer}", summary="Erase a customer: out of every file, for ever")
+    async def erase_customer(identity: Admin, customer: Named) -> Response:
+        receipt = await erase(services, identity.tenant, customer)
+        return json(receipt, 200 if receipt.state == "done" else 202)
 
     followers = Followers(services)
 

@@ -122,6 +122,8 @@ class Decisions:
         if self._claims is None or not _reserves(request):
             return self._plain(request, tenant, started)
         with self._computing(request, started):
+            if self._knowledge.is_erased(tenant, request.customer):
+                return self._judged(request, tenant, started)
             wanted = Reservation(request, tenant, key, blake2b(body, digest_size=16).digest())
             return await self._reserve(self._claims, wanted, reserve_seconds)
 
@@ -129,9 +131,12 @@ class Decisions:
         if _reserves(request):
             raise InvalidRequest([("/reserve", "only a running server can reserve: leave it out, or ask one")])
         with self._computing(request, started):
-            now = self._knowledge.now()
-            known = self._knowledge.of(tenant, request.customer, now)
-            return self._answered(request, known, _case(tenant, known, now), started)
+            return self._judged(request, tenant, started)
+
+    def _judged(self, request: DecisionRequest, tenant: str, started: float) -> bytes:
+        now = self._knowledge.now()
+        known = self._knowledge.of(tenant, request.customer, now)
+        return self._answered(request, known, _case(tenant, known, now), started)
 
     @contextmanager
     def _computing(self, request: DecisionRequest, started: float) -> Iterator[None]:
@@ -231,7 +236,7 @@ class Decisions:
     def _complete(self, answer: Answer, known: Known) -> None:
         """Fills in what only the server knows."""
         answer.decision = f"{self._process}-{next(self._numbers):x}"
-        answer.logged = self._log is not None
+        answer.logged = self._log is not None and not known.erased
         answer.state.staleness_seconds = known.staleness_seconds
         answer.revisions.stage_model = _model(known.state, "stage_model")
         answer.revisions.churn_model = _model(known.state, "churn_model")
@@ -239,7 +244,7 @@ class Decisions:
     def _logged(self, request: DecisionRequest, decided: Decided, case: Case) -> bytes:
         """The encoded answer, once it is on its way into the decision log; one that says so if there was no room."""
         answer, encoded = decided.answer, encode_answer(decided.answer)
-        if self._log is None:
+        if self._log is None or not answer.logged:
             return encoded
         body = _log_encoder.encode(LoggedDecision(request, msgspec.Raw(encoded), case.evidence, decided.shadow))
         try:

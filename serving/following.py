@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from membrane.errors import MembraneError
-from membrane.ports import Effect
+from membrane.ports import ERASED, Effect
 from membrane.times import format_time
 from serving.problems import invalid_field, unavailable
 from serving.services import Services
@@ -107,7 +107,7 @@ class Followers:
             with suppress(MembraneError):
                 for seq, effect in self._services.records.effects_after(partition, told, _AT_ONCE):
                     cursor.effects[partition] = seq
-                    if effect.tenant == tenant and not _effect.decode(effect.body).backfill:
+                    if effect.tenant == tenant and effect.kind != ERASED and not _effect.decode(effect.body).backfill:
                         events.append(_event(effect.kind, _told(effect), cursor))
         with suppress(MembraneError):
             if cursor.revocation > self._services.claims.store.last_revocation():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -22,7 +22,8 @@ from membrane.signals import (
 )
 from membrane.times import MINUTE
 from membrane.vocabulary import channel_index, domain_index
-from storage.log import NewDeadLetter
+from storage.log import Taken
+from storage.set_aside import NewDeadLetter
 
 AHEAD_MS: Final = 5 * MINUTE
 _TURN: Final = 32
@@ -51,6 +52,21 @@ class Incoming:
     signals: list[CheckedSignal] = field(default_factory=list)
     dead_letters: list[tuple[NewDeadLetter, str]] = field(default_factory=list)  # each with its event's type
     rejected: list[Rejected] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """How many of the events of a request were accepted, were duplicates, and were set aside. The log decides which of
+    the signals are: `taken` is its answer."""
+
+    accepted: int
+    duplicates: int
+    dead_lettered: int
+
+    @classmethod
+    def of(cls, incoming: Incoming, taken: Sequence[Taken]) -> Self:
+        """Those of a request."""
+        return cls(taken.count(True), taken.count(False), len(incoming.dead_letters) + taken.count(None))
 
 
 class _Named(msgspec.Struct):
@@ -82,7 +98,7 @@ def _sort(incoming: Incoming, index: int, event: bytes, tenant: str, now_ms: int
     if reason is None:
         incoming.signals.append(checked)
     else:
-        letter = NewDeadLetter(reason, tenant, index, stored.source, stored.id, event)
+        letter = NewDeadLetter(reason, tenant, stored.customer, index, stored.source, stored.id, event)
         incoming.dead_letters.append((letter, stored.type))
 
 

@@ -12,12 +12,12 @@ from membrane.signals import ContactMade
 from serving.answers import send_json
 from serving.auth import Identity
 from serving.events import BATCH, cap_of, content_mode, events
-from serving.incoming import Incoming, Rejected, new_signals, sort_events
+from serving.incoming import Fates, Incoming, Rejected, new_signals, sort_events
 from serving.limits import Receive, Scope, Send, read_body
 from serving.metrics import Metrics
 from serving.problems import Problem
 from storage.group_commit import GroupCommitter
-from storage.log import Batch, SignalLog
+from storage.log import Batch, SignalLog, Taken
 
 
 class IngestAnswer(msgspec.Struct):
@@ -29,6 +29,7 @@ class IngestAnswer(msgspec.Struct):
     rejected: list[Rejected]
 
 
+_OUTCOMES: Final = {True: "accepted", False: "duplicate", None: "dead_lettered"}
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -64,26 +65,29 @@ class Ingest:
         self._count(incoming, answers)
         if _is_refused(mode, incoming):
             raise _refusal(incoming.rejected[0])
-        accepted = sum(answers)
-        answer = IngestAnswer(accepted, len(answers) - accepted, len(incoming.dead_letters), incoming.rejected)
+        fates = Fates.of(incoming, answers)
+        answer = IngestAnswer(fates.accepted, fates.duplicates, fates.dead_lettered, incoming.rejected)
         await send_json(send, 202, _encoder.encode(answer))
 
-    async def _store(self, incoming: Incoming, now_ms: int) -> list[bool]:
-        """True for each signal accepted, False for a duplicate. Returns once all is fsynced, dead letters included."""
+    async def _store(self, incoming: Incoming, now_ms: int) -> list[Taken]:
+        """What became of each signal. Returns once all is fsynced, dead letters included."""
         if not incoming.signals and not incoming.dead_letters:
             return []
         letters = [letter for letter, _ in incoming.dead_letters]
         batch = Batch(new_signals(incoming.signals), now_ms, letters)
         return await asyncio.wrap_future(self._committer.submit(batch))
 
-    def _count(self, incoming: Incoming, answers: list[bool]) -> None:
+    def _count(self, incoming: Incoming, answers: list[Taken]) -> None:
         stored = zip(incoming.signals, answers, strict=False)
-        outcomes = [(signal.stored.type, "accepted" if new else "duplicate") for signal, new in stored]
+        outcomes = [(signal.stored.type, _OUTCOMES[taken]) for signal, taken in stored]
         outcomes += [(type_, "dead_lettered") for _, type_ in incoming.dead_letters]
         outcomes += [("unknown", "rejected")] * len(incoming.rejected)
         self._metrics.signals(outcomes)
         for letter, _ in incoming.dead_letters:
             self._metrics.dead_letters.labels(letter.reason).inc()
+        erased = answers.count(None)
+        if erased:
+            self._metrics.dead_letters.labels("erased").inc(erased)
 
 
 def _is_refused(mode: str, incoming: Incoming) -> bool:

@@ -16,6 +16,7 @@ from membrane.settings import TenantSettings
 from membrane.view import LogConsent
 from membrane.vocabulary import SOURCE_SILENT
 from serving.claims import LiveClaims
+from serving.erased import Erased
 from serving.freshness import NOTHING_YET, Freshness, StreamState
 from serving.pauses import Pauses
 from serving.principle_sets import InForce, PrincipleSets
@@ -32,7 +33,8 @@ CLAIMS_UNREADABLE: Final = "claims_unreadable"
 class Known:
     """A customer's record (None: never seen, or unreadable), the moment from which time may change it (0: not known),
     the consents the log holds, the slots of caps that are claimed, how fresh the stream's work is (None: it never
-    worked), the principles, settings and pauses in force, and whether a source of cases or messages is silent."""
+    worked), the principles, settings and pauses in force, whether a source of cases or messages is silent, and whether
+    the customer is erased."""
 
     record: Record | None = None
     due: int | None = 0
@@ -42,6 +44,7 @@ class Known:
     staleness_seconds: float | None = None
     in_force: InForce = field(default_factory=lambda: InForce(None))
     settings: TenantSettings = field(default_factory=TenantSettings)
+    erased: bool = False
     pauses: tuple[Pause, ...] = ()
     degraded: list[str] = field(default_factory=list)
     service_silent: bool = False
@@ -65,6 +68,7 @@ class Knowledge:
         self._silence = silence
         self._log = log
         self._pauses = pauses
+        self._erased = Erased(log)
         self._records = records
         self._freshness = freshness
         self._principles = principles
@@ -72,6 +76,10 @@ class Knowledge:
     def now(self) -> int:
         """The moment that decisions are for. Raises StoreUnavailable or RecordUnreadable."""
         return self._freshness.now()
+
+    def is_erased(self, tenant: str, customer: str) -> bool:
+        """Whether a customer is erased. Raises StoreUnavailable or RecordUnreadable."""
+        return self._erased.holds(tenant, customer)
 
     def applied(self, tenant: str, customer: str) -> int:
         """The offset up to which the stream has applied the log of a customer's partition; 0 if that cannot be read."""
@@ -87,6 +95,7 @@ class Knowledge:
         self._read_stream(known, partition)
         self._read_record(known, tenant, customer)
         try:
+            known.erased = self.is_erased(tenant, customer)
             known.consents = self._log.consents(tenant, customer)
             known.pauses = self._pauses.of(tenant, customer, now)
         except MembraneError:

@@ -113,5 +113,6 @@ def record_act(
         raise Problem(409, "conflict", f"this obligation is {obligation.state} already")
     record = ActRecord(act, obligation.tenant, obligation.customer, obligation.id, at, request.by, request.reason)
     customer = obligation.tenant, obligation.customer
-    log.append_record(RecordKind.ACT, msgspec.json.encode(record), received_ms, customer=customer)
+    if not log.append_record(RecordKind.ACT, msgspec.json.encode(record), received_ms, customer=customer):
+        raise not_found("obligation")
     return ActAnswer(act, obligation.id, obligation.customer, format_time(at), request.by, request.reason)

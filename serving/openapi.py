@@ -15,6 +15,7 @@ from serving import models_view, reads
 from serving.answers import NDJSON
 from serving.checking import CheckAnswer
 from serving.customer_view import CustomerView
+from serving.erasing import Receipt
 from serving.events import BATCH, SINGLE
 from serving.ingest import IngestAnswer
 from serving.obligations import ActAnswer, ActRequest, ObligationList
@@ -44,6 +45,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("post", "/v1/decisions/batch"): (200, Answer),
     ("post", "/v1/signals"): (202, IngestAnswer),
     ("get", "/v1/customers/{customer}"): (200, CustomerView),
+    ("delete", "/v1/customers/{customer}"): (200, Receipt),
     ("get", "/v1/customers/{customer}/timeline"): (200, Timeline),
     ("get", "/v1/customers/{customer}/decisions"): (200, reads.DecisionPage),
     ("get", "/v1/decisions/{decision}"): (200, Answer),

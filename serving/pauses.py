@@ -83,6 +83,8 @@ def begin(
     problem = _cannot_be_paused(what, name, _in_force(log, sets, tenant))
     if problem:
         raise invalid_field(f"/{what}", problem)
+    if what == "customer" and log.erasure(tenant, name) is not None:
+        raise not_found("customer")
     until = _until(asked.until, at)
     pause = Pause("", tenant, what, name, at, until, asked.by, asked.why)
     known = log.pauses(0, tenant)

@@ -10,7 +10,7 @@ import fcntl
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -18,10 +18,12 @@ import apsw
 
 from membrane.errors import StoreRefused, StoreUnavailable, UsageError
 from storage.schema import LOG_VERSION, RECORDS, RECORDS_VERSION, log_tables
-from storage.sqlite import REBUILD_HINT, connect, connect_readonly, select, transaction, writing
+from storage.sqlite import REBUILD_HINT, connect, connect_readonly, reading, select, transaction, writing
 
 DEFAULT_PARTITIONS: Final = 8
 MAX_PARTITIONS: Final = 256
+CHECKPOINT: Final = "checkpoint"
+"""The folder of the checkpoints, and what their stores have for an id."""
 _SIBLINGS: Final = ("", "-wal", "-shm", "-journal")
 
 
@@ -32,6 +34,7 @@ class DataDir:
     path: Path
     partitions: int
     log_id: str
+    records_folder: str = ""
 
     @classmethod
     def open(cls, path: str | Path, partitions: int | None = None) -> Self:
@@ -100,7 +103,15 @@ class DataDir:
 
     def records_path(self, partition: int) -> Path:
         """The records store of one partition."""
-        return _records_path(self.path, partition)
+        return _records_path(self.path / self.records_folder, partition)
+
+    def checkpoint_path(self, partition: int) -> Path:
+        """The records of one partition as of where its log was trimmed, if it was."""
+        return _records_path(self.path / CHECKPOINT, partition)
+
+    def with_records_in(self, folder: str) -> Self:
+        """The same directory with other records stores: those of a checkpoint that is being made."""
+        return replace(self, records_folder=folder)
 
     def pid_path(self, role: str) -> Path:
         """The pid file of one role (`up`, `api`, `stream`)."""
@@ -116,7 +127,8 @@ class DataDir:
                 connection.close()
 
     def remake_records(self, partition: int, *, locked: bool = False) -> None:
-        """Replaces the records store of a partition by an empty one and registers it. Its writer must be stopped.
+        """Replaces the records store of a partition by an empty one, or by its checkpoint, and registers it. Its writer
+        must be stopped. StoreRefused when the log was trimmed, and the checkpoint is lost.
 
         It is struck off before it is deleted: a crash on the way leaves a store that the next `open` makes anew.
         """
@@ -124,11 +136,15 @@ class DataDir:
             with _making(self.path):
                 return self.remake_records(partition, locked=True)
         path, store_id = self.records_path(partition), uuid.uuid4().hex
+        checkpoint = self._checkpoint_of(partition)
         with writing(path, self.rebuild_hint):
             self._register(partition, None)
             for sibling in _SIBLINGS:
                 path.with_name(path.name + sibling).unlink(missing_ok=True)
-            _make_records(path, self.log_id, store_id, partition)
+            if checkpoint is None:
+                empty_store(path, self.log_id, store_id, partition)
+            else:
+                copy_store(checkpoint, path, store_id)
             self._register(partition, store_id)
         return None
 
@@ -148,7 +164,7 @@ class DataDir:
             raise self._refused(path, "the records of this log", "those of another log")
         if found != partition:
             raise self._refused(path, f"the records of partition {partition}", f"those of partition {found}")
-        if store_id != self.store_ids()[partition]:
+        if store_id != (CHECKPOINT if self.records_folder else self.store_ids()[partition]):
             raise self._refused(path, "the store that log.db knows", "an older or a copied one")
 
     def missing_store(self, partition: int) -> StoreRefused:
@@ -157,6 +173,29 @@ class DataDir:
 
     def _refused(self, path: Path, required: str, came: str) -> StoreRefused:
         return StoreRefused(f"{path}: {required} was required, {came} came: {self.rebuild_hint}")
+
+    def _checkpoint_of(self, partition: int) -> Path | None:
+        """Where the records of a partition begin; None: at the beginning of the log."""
+        path, needed = self.checkpoint_path(partition), self.trimmed(partition)
+        if not self.has_checkpoint(partition):
+            raise StoreRefused(
+                f"{path}: the records up to offset {needed} were required, where the log was trimmed, and they are not "
+                "there: put the folder `checkpoint` of this directory back from a backup"
+            )
+        return path if path.is_file() else None
+
+    def has_checkpoint(self, partition: int) -> bool:
+        """Whether the records can be made again: from the log's beginning, or from where it was trimmed."""
+        return checkpoint_offset(self.checkpoint_path(partition)) >= self.trimmed(partition)
+
+    def trimmed(self, partition: int) -> int:
+        """The offset up to which a partition's log was trimmed."""
+        with writing(self.log_path, _LOG_HINT):
+            connection = connect_readonly(self.log_path)
+            try:
+                return int(_log_meta(connection).get(f"trimmed_{partition}", 0))
+            finally:
+                connection.close()
 
     def _register(self, partition: int, store_id: str | None) -> None:
         connection = connect(self.log_path, synchronous="FULL")
@@ -236,7 +275,35 @@ def _make_log(connection: apsw.Connection, partitions: int) -> None:
         connection.executemany("INSERT INTO stores VALUES(?, NULL)", [(number,) for number in range(partitions)])
 
 
-def _make_records(path: Path, log_id: str, store_id: str, partition: int) -> None:
+def checkpoint_offset(path: Path) -> int:
+    """Up to which offset a checkpoint holds the log; 0 if there is none. RecordUnreadable, StoreUnavailable."""
+    if not path.is_file():
+        return 0
+    with reading(path):
+        connection = connect_readonly(path)
+        try:
+            return int(select(connection, "SELECT next_offset FROM store")[0][0])
+        finally:
+            connection.close()
+
+
+def copy_store(source: Path, target: Path, store_id: str | None = None) -> None:
+    """Copies a records store, and gives the copy an id of its own if one is given. Raises apsw's errors."""
+    original = connect_readonly(source)
+    copy = connect(target)
+    try:
+        with copy.backup("main", original, "main") as copying:
+            copying.step(-1)
+        if store_id is not None:
+            with transaction(copy):
+                copy.execute("UPDATE store SET store_id = ?", (store_id,))
+    finally:
+        copy.close()
+        original.close()
+
+
+def empty_store(path: Path, log_id: str, store_id: str, partition: int) -> None:
+    """Makes a records store. Raises apsw's errors."""
     connection = connect(path)
     try:
         with transaction(connection):

@@ -11,17 +11,17 @@ from concurrent.futures import Future
 from typing import Final, Protocol
 
 from membrane.errors import StoreUnavailable
-from storage.log import Batch
+from storage.log import Batch, Taken
 
 MAX_WAITING: Final = 20_000
 MAX_GROUP: Final = 5_000
 
 
-_Group = list[tuple[Batch, Future[list[bool]]]]
+_Group = list[tuple[Batch, Future[list[Taken]]]]
 
 
 class _Log(Protocol):
-    def append_batches(self, batches: list[Batch]) -> list[list[bool]]: ...
+    def append_batches(self, batches: list[Batch]) -> list[list[Taken]]: ...
 
 
 class GroupCommitter:
@@ -35,19 +35,19 @@ class GroupCommitter:
         self._max_waiting = max_waiting
         self._max_group = max_group
         self._changed = threading.Condition()
-        self._queue: deque[tuple[Batch, Future[list[bool]]]] = deque()
+        self._queue: deque[tuple[Batch, Future[list[Taken]]]] = deque()
         self._waiting = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
 
-    def submit(self, batch: Batch) -> Future[list[bool]]:
+    def submit(self, batch: Batch) -> Future[list[Taken]]:
         """The future of what `SignalLog.append` answers for this batch, done once it is fsynced.
 
         It fails with the error of its transaction, and then nothing of the batch may be acknowledged. Raises
         StoreUnavailable at once when too much is waiting already or the committer is closed.
         """
-        future: Future[list[bool]] = Future()
+        future: Future[list[Taken]] = Future()
         with self._changed:
             if self._closed:
                 raise StoreUnavailable("the log is closed: an open one was required")

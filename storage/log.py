@@ -20,14 +20,15 @@ import msgspec
 
 from membrane.pauses import PauseRecord
 from membrane.ports import NewSignal, RecordKind, partition_of
-from membrane.signals import MAX_SIGNAL_BYTES
 from membrane.times import HOUR, SECOND
+from storage import erasing
 from storage.dedup import MAX_IDS, SeenIds
 from storage.directory import DataDir
 from storage.keys import contact_key, customer_key, signal_key
 from storage.log_meta import number, set_number
 from storage.log_reader import LogReader
 from storage.schema import PAUSES, for_partition
+from storage.set_aside import NewDeadLetter, rows_of
 from storage.sources import LISTENING, Listener, name_sources
 from storage.sqlite import BUSY_MS, connect, select, transaction, writing
 
@@ -55,20 +56,18 @@ _PAUSE: Final = (
     "INSERT INTO pauses VALUES(NULL, ?, ?, ?, ?)"
     " ON CONFLICT(id) DO UPDATE SET until_ms = excluded.until_ms, body = excluded.body"
 )
+_DROP_RECORDS: Final = (
+    "DELETE FROM $log WHERE offset IN (SELECT offset FROM $log WHERE offset < ? AND kind != 3 ORDER BY offset LIMIT ?)"
+)
+_DROP_AT_ONCE: Final = 1_000
+_DROP_LETTERS: Final = (
+    "DELETE FROM dead_letters WHERE partition IS NULL AND received_ms < ? OR partition = ? AND position < ?"
+)
 
+Taken = bool | None
+"""What became of a signal: True, it is in the log; False, it is a duplicate; None, it was set aside: its customer is
+erased."""
 _Row = tuple[int, int, int | None, str, str, bytes]  # kind, received_ms, customer key, tenant, customer, body
-
-
-@dataclass(frozen=True, slots=True)
-class NewDeadLetter:
-    """A signal to set aside: why, its position in its batch, and what can be said of it. Payloads are cut at 64 KiB."""
-
-    reason: str
-    tenant: str
-    position: int
-    source: str
-    id: str
-    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +127,11 @@ class SignalLog(LogReader):
 
     def append(
         self, signals: Sequence[NewSignal], received_ms: int, dead_letters: Sequence[NewDeadLetter] = ()
-    ) -> list[bool]:
-        """Appends one batch: for each signal True if it was accepted, False for a duplicate."""
+    ) -> list[Taken]:
+        """Appends one batch: what became of each signal."""
         return self.append_batches([Batch(signals, received_ms, dead_letters)])[0]
 
-    def append_batches(self, batches: Sequence[Batch]) -> list[list[bool]]:
+    def append_batches(self, batches: Sequence[Batch]) -> list[list[Taken]]:
         """Appends several batches in one transaction with one fsync; for each what `append` answers."""
         with self._transaction() as connection:
             answers, greatest = self._append(connection, batches)
@@ -141,8 +140,9 @@ class SignalLog(LogReader):
 
     def append_record(
         self, kind: RecordKind, body: bytes, received_ms: int, *, customer: tuple[str, str] | None = None
-    ) -> None:
-        """Appends one record for a customer (tenant, customer), or for nobody in particular to every partition.
+    ) -> bool:
+        """Appends one record for a customer (tenant, customer), or for nobody in particular to every partition. False,
+        and nothing is stored, for a customer who is erased.
 
         A REVISION's JSON body names its kind, by which `revisions` finds the last one.
         """
@@ -153,9 +153,12 @@ class SignalLog(LogReader):
         else:
             _everywhere(rows, kind, received_ms, body)
         with self._transaction() as connection:
+            if customer is not None and _is_erased(connection, *customer):
+                return False
             _insert(connection, rows)
             if kind is RecordKind.REVISION:
                 _revised(connection, body, received_ms)
+        return True
 
     def replace_revision(self, body: bytes, received_ms: int, *, digest: str | None) -> bool:
         """Appends a REVISION to every partition in the place of the one of its kind that has this digest (None: there
@@ -173,7 +176,7 @@ class SignalLog(LogReader):
 
     def pause(self, said: PauseRecord, received_ms: int) -> bool:
         """Records that a pause begins or ends early: for its customer, or for a domain or principle in every partition.
-        False, and nothing is stored, for the beginning of one more than 10,000 that stand."""
+        False, and nothing is stored, for the beginning of one more than 10,000 that stand, or of an erased customer."""
         pause, body = said.pause, msgspec.json.encode(said)
         rows = _rows(self.directory.partitions)
         if pause.what == "customer":
@@ -183,6 +186,8 @@ class SignalLog(LogReader):
         else:
             _everywhere(rows, RecordKind.PAUSE, received_ms, body)
         with self._transaction() as connection:
+            if pause.what == "customer" and _is_erased(connection, pause.tenant, pause.name):
+                return False
             connection.execute(PAUSES)
             standing = select(connection, "SELECT count(*) FROM pauses WHERE until_ms > ?", (said.time,))[0][0]
             if said.act == "pause" and standing >= MAX_PAUSES:
@@ -192,6 +197,40 @@ class SignalLog(LogReader):
             connection.execute(_PAUSE, (pause.id, pause.tenant, until, body))
             set_number(connection, "pauses", (number(connection, "pauses") or 0) + 1)
         return True
+
+    def erase(
+        self, tenant: str, customer: str, time_ms: int, received_ms: int
+    ) -> tuple[erasing.Removed, erasing.Tombstone]:
+        """Erases a customer from the log, once and for all: what it held is written over, and what comes later is set
+        aside. The stream does the same to the records when it meets the ERASE record. How many rows went, and the
+        tombstone."""
+        names = (tenant, customer)
+        with self._transaction() as connection:
+            removed, stone = erasing.erase_from_log(connection, self.directory, names, time_ms, received_ms)
+            for name in ("erased", "pauses") if "pauses" in removed else ("erased",):
+                set_number(connection, name, (number(connection, name) or 0) + 1)
+        return removed, stone
+
+    def drop_letters(self, letters: Sequence[int]) -> None:
+        """Forgets dead letters by their numbers: they have come into the log."""
+        with self._transaction() as connection:
+            connection.executemany("DELETE FROM dead_letters WHERE seq = ?", [(seq,) for seq in letters])
+
+    def trim(self, partition: int, offset: int, before_ms: int) -> tuple[int, int]:
+        """Drops the records of a partition before `offset`, but for revisions, and of the dead letters those records
+        and what was set aside before a moment; how many of each. There must be a checkpoint of that offset."""
+        with self._transaction() as connection:
+            set_number(connection, f"trimmed_{partition}", offset)
+            connection.execute(_DROP_LETTERS, (before_ms, partition, offset))
+            letters = connection.changes()
+        records = 0
+        while True:  # whoever appends meanwhile gets its turn
+            with self._transaction() as connection:
+                connection.execute(for_partition(_DROP_RECORDS, partition), (offset, _DROP_AT_ONCE))
+                dropped = connection.changes()
+            records += dropped
+            if dropped < _DROP_AT_ONCE:
+                return records, letters
 
     def tick(self, now_ms: int) -> bool:
         """Under `--clock wall`: a tick of `now_ms` in every partition, unless there was one less than 10 s ago."""
@@ -222,12 +261,16 @@ class SignalLog(LogReader):
                 (now_ms, partition, offset),
             )
 
-    def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> tuple[list[list[bool]], int | None]:
+    def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> tuple[list[list[Taken]], int | None]:
         """What `append_batches` answers, and the greatest time in the log with these."""
-        keys = [signal_key(s.tenant, s.source, s.id) for batch in batches for s in batch.signals]
+        gone = _erased_among(connection, batches)
+        signals = [s for batch in batches for s in batch.signals if (s.tenant, s.customer) not in gone]
+        keys = [signal_key(s.tenant, s.source, s.id) for s in signals]
         received_ms = max((batch.received_ms for batch in batches), default=0)
         admitted = iter(self._seen.admit(connection, keys, received_ms))
-        answers = [[next(admitted) for _ in batch.signals] for batch in batches]
+        answers: list[list[Taken]] = [
+            [None if (s.tenant, s.customer) in gone else next(admitted) for s in batch.signals] for batch in batches
+        ]
         rows, changes = _rows(self.directory.partitions), _Changes()
         heard: dict[tuple[str, str], bool] = {}
         greatest = before = number(connection, "max_time_ms")
@@ -243,7 +286,7 @@ class SignalLog(LogReader):
         self._listener.hear(connection, heard, received_ms)
         connection.executemany(
             "INSERT INTO dead_letters VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [_letter(letter, batch.received_ms) for batch in batches for letter in batch.dead_letters],
+            [row for batch in batches for row in rows_of(batch.dead_letters, batch.signals, batch.received_ms, gone)],
         )
         if greatest is not None and greatest != before:
             set_number(connection, "max_time_ms", greatest)
@@ -332,9 +375,17 @@ def _checkpoint_fully(connection: apsw.Connection) -> None:
         time.sleep(0.01)
 
 
-def _letter(letter: NewDeadLetter, received_ms: int) -> tuple[Any, ...]:
-    payload = letter.payload[:MAX_SIGNAL_BYTES]
-    return (letter.reason, received_ms, letter.tenant, letter.position, letter.source, letter.id, payload)
+def _is_erased(connection: apsw.Connection, tenant: str, customer: str) -> bool:
+    return number(connection, "erased") is not None and erasing.tombstone(connection, tenant, customer) is not None
+
+
+def _erased_among(connection: apsw.Connection, batches: Sequence[Batch]) -> set[tuple[str, str]]:
+    """The customers of the batches that are erased."""
+    if number(connection, "erased") is None:
+        return set()
+    signals = {(one.tenant, one.customer) for batch in batches for one in batch.signals}
+    letters = {(one.tenant, one.customer) for batch in batches for one in batch.dead_letters}
+    return {name for name in signals | letters if erasing.tombstone(connection, *name) is not None}
 
 
 def _tick_body(time_ms: int) -> bytes:

@@ -14,6 +14,7 @@ from membrane.pauses import PauseRecord
 from membrane.ports import LogRecord, RecordKind, partition_of
 from storage.dedup import Horizon, horizon
 from storage.directory import DataDir
+from storage.erasing import Tombstone, tombstone
 from storage.keys import customer_key
 from storage.log_meta import number
 from storage.schema import for_partition
@@ -24,6 +25,7 @@ _KINDS: Final = {int(kind): kind for kind in RecordKind}
 _COLUMNS: Final = "offset, kind, received_ms, tenant, customer, body"
 _READ: Final = f"SELECT {_COLUMNS} FROM $log WHERE offset >= ? ORDER BY offset LIMIT ?"
 _END: Final = "SELECT coalesce(max(offset) + 1, 0) FROM $log"
+_FIRST_SINCE: Final = "SELECT offset FROM $log WHERE received_ms >= ? AND kind != 3 ORDER BY offset LIMIT 1"
 _TIMELINE: Final = (
     f"SELECT {_COLUMNS} FROM $log WHERE customer_key = ? AND offset < ? AND tenant = ? AND customer = ? "
     "ORDER BY offset DESC LIMIT ?"
@@ -40,6 +42,10 @@ _FOR_EVERYBODY: Final = (
 )
 _HAS_TYPE: Final = "SELECT 1 FROM $log WHERE offset >= ? AND kind = 1 AND tenant = ? AND instr(body, ?) > 0 LIMIT 1"
 _PAUSES: Final = "SELECT body FROM pauses WHERE until_ms > ? AND (? IS NULL OR tenant = ?) ORDER BY seq"
+_LETTERS_AFTER: Final = (
+    "SELECT seq, reason, received_ms, tenant, position, source, id, payload, partition FROM dead_letters"
+    " WHERE seq > ? AND partition IS NULL AND reason != 'erased' ORDER BY seq LIMIT ?"
+)
 _NO_LIMIT: Final = 2**62
 
 T = TypeVar("T")
@@ -83,6 +89,13 @@ class LogReader:
     def end(self, partition: int) -> int:
         """The offset that the next record of `partition` will get."""
         return int(self._all(for_partition(_END, partition), ())[0][0])
+
+    def first_since(self, partition: int, received_ms: int) -> int:
+        """The offset of the first record that was received at that moment or later; of the last one if there is none,
+        and 0 in an empty partition."""
+        last = max(0, self.end(partition) - 1)
+        rows = self._all(for_partition(_FIRST_SINCE, partition), (received_ms,))
+        return min([last, *(int(row[0]) for row in rows)])
 
     def change_counter(self) -> int:
         """Changes whenever anybody has written to log.db: a cheap poll. Compare within one thread only."""
@@ -164,6 +177,22 @@ class LogReader:
         rows = self._all(_PAUSES, (since_ms, tenant, tenant))
         return [msgspec.json.decode(body, type=PauseRecord) for (body,) in rows]
 
+    def erasure(self, tenant: str, customer: str) -> Tombstone | None:
+        """When a customer was erased, None for one who was not."""
+        if self.erasures() is None:
+            return None
+        return self._asking(lambda connection: tombstone(connection, tenant, customer))
+
+    def erasures(self) -> int | None:
+        """Another number after each erasure; None while there never was one."""
+        return self._meta("erased")
+
+    def erased_keys(self) -> frozenset[int]:
+        """The `customer_key` of everybody who is erased."""
+        if self.erasures() is None:
+            return frozenset()
+        return frozenset(row[0] for row in self._all("SELECT customer_key FROM erased", ()))
+
     def dead_letters(self, limit: int, before: int | None = None) -> list[DeadLetter]:
         """At most `limit` dead letters with `seq` below `before` (None: all), newest first."""
         rows = self._all(
@@ -171,6 +200,12 @@ class LogReader:
             " WHERE seq < ? ORDER BY seq DESC LIMIT ?",
             (_NO_LIMIT if before is None else before, limit),
         )
+        return [DeadLetter(*row) for row in rows]
+
+    def letters_after(self, seq: int, limit: int) -> list[DeadLetter]:
+        """At most `limit` signals that were set aside before they came into the log, with a number above `seq`, oldest
+        first; not those of erased customers."""
+        rows = self._all(_LETTERS_AFTER, (seq, limit))
         return [DeadLetter(*row) for row in rows]
 
     def poisoned(self, partition: int) -> set[int]:

@@ -15,12 +15,12 @@ import apsw
 
 from membrane.errors import AnotherWriter
 from membrane.ports import Commit, Effect, PartitionMeta
-from storage import openings
+from storage import erasing, openings
 from storage.directory import DataDir
 from storage.examples import HORIZONS, write_learned
 from storage.keys import customer_key
 from storage.schema import EXAMPLES
-from storage.slots import MAX_PROBES, Hash, after, find
+from storage.slots import MAX_PROBES, Hash, after, find, named
 from storage.sqlite import connect, select, transaction, writing
 
 CHECKPOINT_BYTES: Final = 16 * 1024 * 1024
@@ -132,6 +132,11 @@ class RecordStore:
         with self._errors():
             return select(self._writer, _DUE, (t, limit))
 
+    def named(self, customer_key: int) -> list[tuple[str, str]]:
+        """The customers that have a record, and names of that hash."""
+        with self._errors():
+            return named(self._writer, customer_key)
+
     def commit(self, commit: Commit) -> None:
         """All or nothing. AnotherWriter when a newer writer has taken over, StoreUnavailable when the disk refuses.
 
@@ -156,6 +161,8 @@ class RecordStore:
             if commit.learned is not None:
                 write_learned(self._writer, commit.learned)
             self._failpoint("learned")
+            for name in commit.erased:  # the number of an effect that goes is not given again: one was written before
+                erasing.erase_records(self._writer, *name, self._key_of)
         self._failpoint("committed")
 
     def horizons(self, t: int) -> list[tuple[int, int, int, int]]:

@@ -47,6 +47,14 @@ CREATE INDEX IF NOT EXISTS pauses_until ON pauses(until_ms);
 """
 """Made with the first pause: log.db of before there were any has no such table. `body` is the last word on a pause."""
 
+ERASED: Final = """
+CREATE TABLE IF NOT EXISTS erased(
+    customer_key INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, offset INTEGER NOT NULL
+);
+"""
+"""Made with the first erasure: tombstones, by which later signals of a customer are known (`offset`: of the ERASE
+record in its partition). What is left of the customer is this hash."""
+
 RECORDS: Final = """
 CREATE TABLE store(
     one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, log_id TEXT NOT NULL, store_id TEXT NOT NULL,

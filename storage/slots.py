@@ -1,6 +1,7 @@
 """Where a customer's record lies: at the 64-bit hash of its names, or, when another customer has that, a few keys on.
 
-Records are never deleted, so that a probe may end at the first free key. A row whose names could not have led to its
+When a record goes (its customer is erased), those behind it that it was in the way of move up, so that a probe may end
+at the first free key. A row whose names could not have led to its
 key is damaged, and "cannot read" is not "no data".
 """
 
@@ -40,6 +41,30 @@ def find(
         _check_names(connection, key, key_of)
         key = after(key, 1)
     raise RecordUnreadable(f"record {key}: more than {MAX_PROBES} customers share a key")
+
+
+def named(connection: apsw.Connection, hashed: int) -> list[tuple[str, str]]:
+    """The customers that have a record at or behind the key `hashed`, and names of which that is the hash."""
+    rows = [row for steps in range(MAX_PROBES) for row in connection.execute(_NAMES, (after(hashed, steps),))]
+    return [(tenant, customer) for tenant, customer in rows if customer_key(tenant, customer) == hashed]
+
+
+def remove(connection: apsw.Connection, tenant: str, customer: str, key_of: Hash = customer_key) -> bool:
+    """Deletes a customer's record, and closes the gap; False if there is none. RecordUnreadable as `find` says."""
+    gap, body, _ = find(connection, tenant, customer, key_of)
+    if body is None:
+        return False
+    connection.execute("DELETE FROM records WHERE key = ?", (gap,))
+    key = gap
+    for _ in range(MAX_PROBES):
+        key = after(key, 1)
+        row = connection.execute(_NAMES, (key,)).fetchone()
+        if row is None:
+            break
+        if (gap - key_of(*row)) % 2**64 < MAX_PROBES:  # it may lie there
+            connection.execute("UPDATE records SET key = ? WHERE key = ?", (gap, key))
+            gap = key
+    return True
 
 
 def after(key: int, steps: int) -> int:

@@ -1,6 +1,7 @@
 """SQLite as every store here uses it: apsw connections, transactions, and SQLite's errors in Membrane's words.
 
 `mmap_size` is always 0: a file truncated under a memory map kills the process, a short read is an error.
+`secure_delete` is always on: what is deleted or written over is not to be found in the file any more (`erasing`).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def connect(
             f"synchronous = {synchronous}",
             f"wal_autocheckpoint = {autocheckpoint_pages}",
             f"cache_size = -{cache_kib}",
+            "secure_delete = ON",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
     except apsw.Error:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from membrane.errors import RecordUnreadable
+from membrane.errors import RecordUnreadable, UsageError
 from membrane.ports import Commit, LogRecord, PartitionMeta, RecordKind, partition_of
 from membrane.record import Record, decode
 from membrane.settings import TenantSettings
 from membrane.signals import Data, StoredSignal
 from membrane.view import Progress, View
+from storage import checkpoints
+from storage.checkpoints import NOTHING, Start
 from storage.log_reader import LogReader
 from stream.block import Customer, Decoded, DecodedSignal, decode_signal
 from stream.library import FileLibrary
@@ -47,11 +49,12 @@ def contacts_made(log: LogReader, partition: int, tenant: str, since: int, until
 class HeldRecords:
     """A `membrane.ports.StateStore` in memory, of records and due times alone."""
 
-    def __init__(self) -> None:
-        self._records: dict[Customer, bytes] = {}
-        self._due: dict[Customer, int | None] = {}
-        self._queue: list[tuple[int, str, str]] = []
-        self._meta = PartitionMeta(0, b"")
+    def __init__(self, start: Start = NOTHING) -> None:
+        self._records = {customer: body for customer, (body, _) in start.records.items()}
+        self._due = {customer: due for customer, (_, due) in start.records.items()}
+        self._queue = [(due, *customer) for customer, due in self._due.items() if due is not None]
+        heapify(self._queue)
+        self._meta = start.meta
 
     def meta(self) -> PartitionMeta:
         """As of the last commit."""
@@ -75,6 +78,10 @@ class HeldRecords:
 
     def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
         """None: nothing is learned in hindsight."""
+        return []
+
+    def named(self, customer_key: int) -> list[Customer]:
+        """Nobody: of an erased customer the log holds nothing to look back at."""
         return []
 
     def commit(self, commit: Commit) -> None:
@@ -102,8 +109,15 @@ class Hindsight:
         self._library = FileLibrary(log.directory.principles_path, log.directory.models_path)
 
     def record_at(self, tenant: str, customer: str, version: int) -> Record:
-        """A customer's record of that version. RecordUnreadable if the log does not give it."""
+        """A customer's record of that version. RecordUnreadable if the log does not give it; UsageError if it was
+        trimmed since."""
         partition = partition_of(tenant, customer, self._log.directory.partitions)
+        trimmed = checkpoints.offset(self._log.directory, partition)
+        if version < trimmed:
+            raise UsageError(
+                f"the record of version {version} was required, the log of partition {partition} was trimmed up to "
+                f"offset {trimmed}: it cannot be made again"
+            )
         store = self._again(partition, {(tenant, customer)}, version + 1)
         held = store.load([(tenant, customer)])
         if held:
@@ -116,6 +130,8 @@ class Hindsight:
 
     def look(self, partition: int, signals: Mapping[int, Customer], witness: Witness) -> None:
         """Shows the witness the signals at these offsets of a partition, each with its customer just before it."""
+        trimmed = checkpoints.offset(self._log.directory, partition)
+        signals = {offset: customer for offset, customer in signals.items() if offset >= trimmed}
         if signals:
             self._again(partition, set(signals.values()), max(signals) + 1, signals.keys(), witness)
 
@@ -128,7 +144,7 @@ class Hindsight:
         witness: Witness | None = None,
     ) -> HeldRecords:
         """Applies the log up to `until`; the witness is shown the signals at the offsets `shown`."""
-        store = HeldRecords()
+        store = HeldRecords(checkpoints.start_of(self._log.directory, partition, customers))
         steps = PartitionSteps(partition, store, self._library, self._settings)
         steps.skipped = frozenset(self._log.poisoned(partition))
         while steps.next_offset < until:

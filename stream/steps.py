@@ -23,12 +23,13 @@ from membrane.fold import Folded
 from membrane.labelled import RULES
 from membrane.layers import COMMON
 from membrane.pauses import PauseRecord
-from membrane.ports import Commit, Effect, LogRecord, RecordKind, StateStore
+from membrane.ports import ERASED, Commit, Effect, Erasure, LogRecord, RecordKind, StateStore
 from membrane.record import MET, OPEN, WAIVED, Obligation, Record, decode, encode
 from membrane.settings import TenantSettings
 from membrane.tracker import Score
 from membrane.vocabulary import LIFECYCLES, STAGES
 from models.scorer import unusable
+from storage.keys import customer_key
 from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
 from stream.in_force import CHALLENGERS, InForce, Library, word_of
@@ -99,6 +100,7 @@ class _Work:
     effects: list[Effect] = field(default_factory=list)
     obligations: dict[str, ObligationRow] = field(default_factory=dict)
     unreadable: set[Customer] = field(default_factory=set)
+    erased: list[Customer] = field(default_factory=list)
     everybody_due: bool = False
     transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
     opened: Counter[str] = field(default_factory=Counter)
@@ -329,8 +331,8 @@ class PartitionSteps:
                 return self._pause(work, record.offset, msgspec.json.decode(record.body, type=PauseRecord))
             if record.kind is RecordKind.ACT:
                 self._act(work, record, msgspec.json.decode(record.body, type=_Act))
-            else:
-                self.dropped.append(Dropped(record.offset, f"records of kind {record.kind.name} are not acted on yet"))
+            elif record.kind is RecordKind.ERASE and record.body:
+                self._erase(work, record.offset, msgspec.json.decode(record.body, type=Erasure))
         except msgspec.MsgspecError as error:
             self.dropped.append(Dropped(record.offset, f"undecodable: {error}"))
         return None
@@ -422,6 +424,22 @@ class PartitionSteps:
             return
         self._touched(work, held, record.offset, happened)
 
+    def _erase(self, work: _Work, offset: int, erasure: Erasure) -> None:
+        """Forget a customer, and tell that somebody was: the log holds nothing of it any more, before or behind."""
+        names = {*self.store.named(erasure.customer_key), *(one for one in work.held if _is(one, erasure))}
+        self._load(work, names)
+        for customer in sorted(names):
+            held = work.held.pop(customer, None)
+            if held is not None:
+                _count(work.meta, held, gone=True)
+            work.due.pop(customer, None)
+            work.unreadable.discard(customer)
+            work.effects = [one for one in work.effects if (one.tenant, one.customer) != customer]
+            work.obligations = {key: row for key, row in work.obligations.items() if row[1:3] != customer}
+            work.erased.append(customer)
+        identity = f"{self.partition}-{offset}-erased"
+        work.effects.append(Effect(identity, offset, ERASED, erasure.tenant, "", erasure.time, b"{}"))
+
     def _load(self, work: _Work, customers: Iterable[Customer]) -> None:
         missing = [customer for customer in customers if customer not in work.held]
         for customer, (body, due) in self.store.load(missing).items():
@@ -467,7 +485,7 @@ class PartitionSteps:
 
     def _gather(self, work: _Work, next_offset: int) -> Commit:
         commit = Commit(effects=work.effects, obligations=list(work.obligations.values()))
-        commit.everybody_due, commit.next_offset = work.everybody_due, next_offset
+        commit.everybody_due, commit.next_offset, commit.erased = work.everybody_due, next_offset, work.erased
         for customer, due in work.due.items():
             held = work.held.get(customer)
             commit.due.append((*customer, due))
@@ -484,19 +502,27 @@ def _copied(meta: Meta) -> Meta:
     return msgspec.json.decode(write_meta(meta), type=Meta)
 
 
-def _count(meta: Meta, held: _Held) -> None:
+def _is(customer: Customer, erasure: Erasure) -> bool:
+    return customer[0] == erasure.tenant and customer_key(*customer) == erasure.customer_key
+
+
+def _count(meta: Meta, held: _Held, *, gone: bool = False) -> None:
+    """Count a customer where it is now and no more where it was counted; one that is gone is nowhere."""
     tracker, tenant = held.record.tracker, held.record.tenant
     for counts, names, before, after in (
         (meta.stages, STAGES, held.stage, tracker.stage),
         (meta.lifecycles, LIFECYCLES, held.lifecycle, tracker.lifecycle),
     ):
-        if before == after:
+        if before == after and not gone:
             continue
         customers = counts.setdefault(tenant, {})
-        customers[names[after]] = customers.get(names[after], 0) + 1
+        if not gone:
+            customers[names[after]] = customers.get(names[after], 0) + 1
         if before >= 0:
             left = customers.get(names[before], 0) - 1
             if left > 0:
                 customers[names[before]] = left
             else:
                 customers.pop(names[before], None)
+        if not customers:
+            del counts[tenant]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from membrane.errors import StoreRefused
 from membrane.ports import SignalSource
 from stream.block import Block
 
@@ -55,6 +56,11 @@ class Tail:
         if (counter, offset) == self._drained_at:
             return None
         records = self._source.read(self._partition, offset, limit)
+        if records and records[0].offset != offset:
+            raise StoreRefused(
+                f"the record at offset {offset} of partition {self._partition} was required, the log begins at "
+                f"{records[0].offset}: it was trimmed, and these records are older: run `membrane rebuild`"
+            )
         at_end = len(records) < limit
         if at_end:
             self._drained_at = (counter, offset + len(records))

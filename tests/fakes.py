@@ -19,6 +19,7 @@ from membrane.principles import PrincipleSet
 from membrane.signals import StoredSignal, encode_stored
 from models.scorer import RulesOnly
 from storage.documents import read_document
+from storage.keys import customer_key
 from stream.infer import Challenger, DrivenScorer
 
 PACK = Path(membrane.__file__).parent / "packs" / "default.yaml"
@@ -80,6 +81,9 @@ class MemoryStore:
         for number in [number for number in self.labelled if number <= learned.labels_bound]:
             del self.labelled[number]
 
+    def named(self, key: int) -> list[tuple[str, str]]:
+        return [one for one in self.records if customer_key(*one) == key]
+
     def commit(self, commit: Commit) -> None:
         if commit.learned is not None:
             self.learn(commit.learned)
@@ -93,6 +97,9 @@ class MemoryStore:
             self.effects.setdefault(effect.id, (effect.kind, effect.time_ms, effect.body))
         for obligation, *_, state, _owner, _due, body in commit.obligations:
             self.obligations[obligation] = (state, body)
+        for customer in commit.erased:
+            self.records.pop(customer, None)
+            self.due.pop(customer, None)
         self.next_offset, self.body = commit.next_offset, commit.meta
 
     def checkpoint(self) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from contextlib import closing
 
 import msgspec
@@ -13,14 +14,16 @@ from cli.prepare import SEED_BUNDLES, Wishes, prepare
 from membrane.ports import Commit, NewSignal, partition_of
 from membrane.record import encode
 from membrane.signals import StoredSignal, encode_stored
-from membrane.times import HOUR, MINUTE
+from membrane.times import DAY, HOUR, MINUTE
 from models.bundle import read_bundle, write_bundle
 from serving.principle_sets import DEFAULT_PACK, propose
 from storage.claims import ClaimStore
+from storage.clock import wall_ms
 from storage.directory import DataDir
 from storage.log import SignalLog
 from storage.principles import PrincipleFiles
 from storage.records import RecordStore
+from tests.processes import free_port
 from tests.serving.conftest import make_record
 
 
@@ -80,13 +83,13 @@ def test_a_full_disk_is_bad(directory, monkeypatch):
 
 
 def test_a_stream_that_does_not_keep_up_is_bad(directory, monkeypatch):
-    monkeypatch.setattr("cli.doctor.read_pid", lambda path: 1)
+    monkeypatch.setattr("cli.findings.read_pid", lambda path: 1)
     assert findings(directory)["stream"] == "bad"
     assert findings(directory)["processes"] == "ok"
 
 
 def test_up_without_its_children_is_bad(directory, monkeypatch):
-    monkeypatch.setattr("cli.doctor.read_pid", lambda path: 1 if path.name == "up.pid" else None)
+    monkeypatch.setattr("cli.findings.read_pid", lambda path: 1 if path.name == "up.pid" else None)
     assert findings(directory)["processes"] == "bad"
 
 
@@ -214,3 +217,47 @@ def test_claims_that_cannot_be_read_are_bad(directory):
     directory.claims_path.unlink()
     ClaimStore(directory.claims_path).live(1)
     assert findings(directory)["claims"] == "ok"
+
+
+def told_of(directory: DataDir, about: str, **more) -> list[tuple[str, str, str]]:
+    return [(one.state, one.text, one.remedy) for one in examine(directory.path, **more) if one.about == about]
+
+
+def test_a_port_that_somebody_has_is_told(directory):
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        [(state, text, remedy)] = told_of(directory, "port", port=number)
+        assert (state, f"{number} cannot be listened on: " in text) == ("note", True)
+        assert "membrane up --port" in remedy
+    assert told_of(directory, "port", port=number) == [("ok", f"{number} is free", "")]
+    assert told_of(directory, "port") == []
+
+
+def test_an_api_that_does_not_answer_is_bad(directory, monkeypatch):
+    monkeypatch.setattr("cli.findings.read_pid", lambda path: 1)
+    (directory.run_path / "api.url").write_text(f"http://127.0.0.1:{free_port()}")
+    assert findings(directory)["api"] == "bad"
+
+
+def test_a_source_that_fell_silent_is_told(directory):
+    now = wall_ms()
+    with closing(SignalLog(directory)) as log:
+        for source, age in (("crm", 2 * DAY), ("shop", HOUR)):
+            for number in range(20):
+                body = encode_stored(StoredSignal("t", "c", source, str(number), "cx.x.v1", 1, msgspec.Raw(b"{}")))
+                log.append([NewSignal("t", "c", source, str(number), 1, body)], now - age - number * 60_000)
+    [(state, text, remedy), (_, count, _)] = told_of(directory, "sources")
+    assert (state, text.startswith("crm is silent since "), "every 60 s" in text) == ("note", True, True)
+    assert "its key is valid" in remedy
+    assert count == "2 sent of late"
+
+
+def test_a_trimmed_log_without_its_checkpoints_is_bad(directory):
+    assert told_of(directory, "checkpoints") == []
+    with closing(SignalLog(directory)) as log:
+        log.trim(1, 2, 0)
+    [(state, text, remedy)] = told_of(directory, "checkpoints")
+    assert (state, "the log of partition 1 was trimmed" in text) == ("bad", True)
+    assert "back from a backup" in remedy

@@ -25,7 +25,8 @@ COMMANDS = {
     "decide", "learn", "explain", "follow", "ledger", "principles check", "principles test", "principles simulate",
     "principles shadow-report", "pause add", "pause end", "pause list", "models list", "models show",
     "models compare", "models promote", "models rollback", "models challenge", "models sign", "rebuild", "digest",
-    "dead-letters list", "doctor", "demo", "examples export", "examples status", "skew",
+    "backup", "restore", "trim", "probe",
+    "dead-letters replay", "dead-letters list", "doctor", "demo", "examples export", "examples status", "skew",
     "train stage", "train churn", "score",
 }  # fmt: skip
 

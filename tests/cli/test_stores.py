@@ -50,3 +50,23 @@ def test_dead_letters_are_listed_newest_first_and_page_by_page(data, capsys):
 def test_dead_letters_are_told_to_people(data, capsys):
     assert main(["dead-letters", "list", "--data", str(data)]) == 0
     assert "unknown_type  default  test 100" in capsys.readouterr().out
+
+
+def test_dead_letters_that_can_be_processed_now_are_sent_again_once(data, capsys, monkeypatch):
+    command = ["dead-letters", "replay", "--data", str(data), "--clock", "signals"]
+    assert told(capsys, *command) == {"accepted": 0, "duplicates": 0, "left": 2}
+    monkeypatch.setattr("serving.incoming.AHEAD_MS", 10**15)  # as if a thousand years had passed
+    before = told(capsys, "dead-letters", "list", "--data", data)["dead_letters"]
+    assert told(capsys, *command) == {"accepted": 1, "duplicates": 0, "left": 1}
+    assert told(capsys, "dead-letters", "list", "--data", data)["dead_letters"] == before[1:]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "0 accepted, 0 duplicates, 1 left\n"
+
+
+def test_a_letter_that_came_into_the_log_before_a_crash_is_not_stored_twice(data, capsys, monkeypatch):
+    command = ["dead-letters", "replay", "--data", str(data), "--clock", "signals"]
+    monkeypatch.setattr("serving.incoming.AHEAD_MS", 10**15)
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.log.SignalLog.drop_letters", lambda *_: None)
+        assert told(capsys, *command)["accepted"] == 1
+    assert told(capsys, *command) == {"accepted": 0, "duplicates": 1, "left": 1}

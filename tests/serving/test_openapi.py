@@ -11,7 +11,7 @@ ROUTES = {
     "/livez": {"get"},
     "/metrics": {"get"},
     "/readyz": {"get"},
-    "/v1/customers/{customer}": {"get"},
+    "/v1/customers/{customer}": {"delete", "get"},
     "/v1/customers/{customer}/decisions": {"get"},
     "/v1/customers/{customer}/timeline": {"get"},
     "/v1/decisions": {"post"},

@@ -229,8 +229,8 @@ def test_an_opt_out_is_found_by_the_index(log):
 
 
 def test_dead_letters_come_with_their_batch_and_are_cut_at_64_kib(log, make_signal):
-    letter = NewDeadLetter("unknown_type", "t", 1, "crm", "x", b"y" * 70_000)
-    log.append([make_signal("1")], 5, [letter, NewDeadLetter("future", "t", 2, "crm", "z", b"{}")])
+    letter = NewDeadLetter("unknown_type", "t", "c-1", 1, "crm", "x", b"y" * 70_000)
+    log.append([make_signal("1")], 5, [letter, NewDeadLetter("future", "t", "c-1", 2, "crm", "z", b"{}")])
     newest, oldest = log.dead_letters(10)
     assert (newest.reason, newest.position, newest.id, newest.payload) == ("future", 2, "z", b"{}")
     assert (oldest.reason, oldest.received_ms, oldest.tenant, len(oldest.payload)) == ("unknown_type", 5, "t", 65_536)

@@ -1,0 +1,108 @@
+"""Checkpoints: of each partition the records as they were at an offset of the log, before which it may be trimmed.
+
+They are made in a folder of their own, beside whoever runs the directory, and take their place when they are whole. A
+rebuild begins with them, and so does every look back. Erasing a customer erases it from them, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from membrane.ports import PartitionMeta
+from storage import erasing
+from storage.directory import CHECKPOINT, DataDir, checkpoint_offset, copy_store, empty_store
+from storage.slots import find, named
+from storage.sqlite import connect, connect_readonly, reading, select, transaction, writing
+
+_PART: Final = "checkpoint.part"
+_HINT: Final = "delete the folder `checkpoint.part` and trim again"
+
+Customer = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a look back begins: what the checkpoint says of itself, and some customers' records and due times."""
+
+    meta: PartitionMeta
+    records: dict[Customer, tuple[bytes, int | None]]
+
+
+NOTHING: Final = Start(PartitionMeta(0, b""), {})
+
+
+def begin(directory: DataDir, partition: int) -> DataDir:
+    """Lays out a store for a new checkpoint of a partition: the last one's copy, or an empty one. The directory as
+    whoever writes that store sees it."""
+    part = directory.with_records_in(_PART)
+    path, last = part.records_path(partition), directory.checkpoint_path(partition)
+    path.parent.mkdir(exist_ok=True)
+    _unlink(path)
+    with writing(path, _HINT):
+        if last.is_file():
+            copy_store(last, path)
+        else:
+            empty_store(path, directory.log_id, CHECKPOINT, partition)
+    return part
+
+
+def finish(directory: DataDir, partition: int, erased: Callable[[], Iterable[int]]) -> None:
+    """Puts the new checkpoint in the place of the last one. Whoever was erased while it was made goes from it: `erased`
+    is read from the log when it is in its place, and from then on an erasure finds it."""
+    path, place = directory.with_records_in(_PART).records_path(partition), directory.checkpoint_path(partition)
+    place.parent.mkdir(exist_ok=True)
+    with writing(path, _HINT):
+        connection = connect(path, synchronous="FULL")
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, that can be put into its place
+        finally:
+            connection.close()
+    path.replace(place)
+    with writing(place, _HINT):
+        connection = connect(place)
+        try:
+            with transaction(connection):
+                for key in erased():
+                    for name in named(connection, key):
+                        erasing.erase_records(connection, *name)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            connection.close()
+
+
+def start_of(directory: DataDir, partition: int, customers: Iterable[Customer]) -> Start:
+    """Where a look back at some customers begins: at the checkpoint of their partition, or with nothing at 0."""
+    path = directory.checkpoint_path(partition)
+    if not path.is_file():
+        return NOTHING
+    with reading(path):
+        connection = connect_readonly(path)
+        try:
+            meta = PartitionMeta(*select(connection, "SELECT next_offset, meta FROM store")[0])
+            return Start(meta, _found(connection, customers))
+        finally:
+            connection.close()
+
+
+def offset(directory: DataDir, partition: int) -> int:
+    """Up to which offset a partition's checkpoint holds the log; 0 without one."""
+    return checkpoint_offset(directory.checkpoint_path(partition))
+
+
+def _found(connection: apsw.Connection, customers: Iterable[Customer]) -> dict[Customer, tuple[bytes, int | None]]:
+    found = {}
+    for customer in customers:
+        _, body, due = find(connection, *customer)
+        if body is not None:
+            found[customer] = body, due
+    return found
+
+
+def _unlink(path: Path) -> None:
+    for sibling in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + sibling).unlink(missing_ok=True)

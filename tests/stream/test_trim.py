@@ -1,0 +1,151 @@
+"""Trim: what is left of the log, with its checkpoint, gives the same records, whoever looks or rebuilds."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+
+import pytest
+
+from membrane.errors import StoreRefused, UsageError
+from membrane.ports import NewSignal, RecordKind, partition_of
+from membrane.record import encode
+from membrane.settings import TenantSettings
+from storage import checkpoints, erasing
+from storage.digest import digest
+from storage.directory import DataDir
+from storage.log import SignalLog
+from storage.log_reader import LogReader
+from stream.hindsight import Hindsight
+from stream.rebuild import rebuild
+from stream.trim import trim
+from tests.stream.made import NOW, apply_log, log_ends, make_data, some_signals, state_of
+
+LATER = NOW + 1_000
+
+
+def silent(_done: int, _total: int) -> None:
+    pass
+
+
+def append(data, signals: list[NewSignal], received_ms: int) -> None:
+    with closing(SignalLog(DataDir.existing(data), clock="signals")) as log:
+        log.append(signals, received_ms)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """120 signals received at NOW, 60 received LATER, all applied."""
+    signals = some_signals(180, customers=8)
+    made = make_data(tmp_path / "data", signals[:120])
+    append(made, signals[120:], LATER)
+    apply_log(made, monkeypatch)
+    return made
+
+
+def offsets(data, partition):
+    with closing(LogReader(DataDir.existing(data))) as log:
+        return [one.offset for one in log.read(partition, 0, 10_000) if one.kind is not RecordKind.REVISION]
+
+
+def test_a_rebuild_of_a_trimmed_log_gives_the_same(data):
+    before = state_of(data)
+    found = trim(data, LATER, silent)
+    assert [one.offset for one in found] == [min(offsets(data, one.partition)) for one in found]
+    assert sum(one.records for one in found) >= 120
+    assert state_of(data) == before
+    rebuild(data)
+    assert state_of(data) == before
+
+
+def test_trimming_again_goes_on_from_the_checkpoint_and_doing_so_twice_changes_nothing(data, monkeypatch):
+    trim(data, LATER, silent)
+    append(data, some_signals(240, customers=8)[180:], LATER + 1_000)
+    apply_log(data, monkeypatch)
+    before = state_of(data)
+    further = trim(data, LATER + 1_000, silent)
+    assert all(one.records for one in further)
+    again = trim(data, LATER + 1_000, silent)
+    assert [(one.offset, one.records) for one in again] == [(one.offset, 0) for one in further]
+    rebuild(data)
+    assert state_of(data) == before
+
+
+def test_a_log_that_was_never_applied_is_not_trimmed_and_the_last_record_always_stays(tmp_path, data):
+    fresh = make_data(tmp_path / "fresh", some_signals(20))
+    assert [(one.offset, one.records) for one in trim(fresh, LATER, silent)] == [(0, 0), (0, 0)]
+    ends = log_ends(data)
+    assert [one.offset for one in trim(data, LATER * 2, silent)] == [end - 1 for end in ends]
+    assert log_ends(data) == ends
+
+
+def test_looking_back_begins_at_the_checkpoint_and_says_what_lies_before_it(data):
+    with closing(LogReader(DataDir.existing(data))) as log:
+        hindsight = Hindsight(log, TenantSettings())
+        last = {}
+        for customer in (f"c-{number}" for number in range(8)):
+            timeline = log.timeline("default", customer, None, 100)
+            last[customer] = max(one.offset for one in timeline if one.kind is RecordKind.SIGNAL)
+        before = {one: encode(hindsight.record_at("default", one, version)) for one, version in last.items()}
+        trim(data, LATER, silent)
+        begins = [checkpoints.offset(log.directory, partition) for partition in range(2)]
+        younger = [one for one in last if last[one] >= begins[partition_of("default", one, 2)]]
+        assert len(younger) > 4
+        for customer in younger:
+            assert encode(hindsight.record_at("default", customer, last[customer])) == before[customer]
+        with pytest.raises(UsageError, match="was trimmed up to offset"):
+            hindsight.record_at("default", "c-1", 3)
+
+
+def test_an_erased_customer_goes_from_the_checkpoint_too(data, monkeypatch):
+    trim(data, LATER, silent)
+    directory = DataDir.existing(data)
+    with closing(SignalLog(directory)) as log:
+        log.erase("default", "c-1", LATER, LATER)
+    partition = partition_of("default", "c-1", 2)
+    removed = erasing.erase_from(directory.checkpoint_path(partition), "default", "c-1")
+    assert removed["records"] == 1
+    apply_log(data, monkeypatch)
+    before = state_of(data)
+    rebuild(data)
+    assert state_of(data) == before
+    assert before[0].customers == 7
+
+
+def test_whoever_is_erased_while_a_checkpoint_is_made_is_not_in_it(data):
+    directory = DataDir.existing(data)
+    finish = checkpoints.finish
+
+    def erased_before(directory, partition, erased):
+        with closing(SignalLog(directory)) as log:
+            log.erase("default", "c-1", LATER, LATER)
+        finish(directory, partition, erased)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "finish", erased_before)
+        trim(data, LATER, silent)
+    for partition in range(2):
+        path = directory.checkpoint_path(partition)
+        assert checkpoints.start_of(directory, partition, [("default", "c-1")]).records == {}
+        assert path.is_file()
+
+
+def test_interrupted_before_the_log_is_cut_it_is_made_up_for(data):
+    before = state_of(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SignalLog, "trim", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trim(data, LATER, silent)
+    assert offsets(data, 0)[0] < checkpoints.offset(DataDir.existing(data), 0)
+    rebuild(data)
+    assert state_of(data) == before
+    assert sum(one.records for one in trim(data, LATER, silent)) >= 120
+
+
+def test_without_its_checkpoint_a_trimmed_log_is_refused(data):
+    trim(data, LATER, silent)
+    before = digest(data)
+    shutil.rmtree(data / "checkpoint")
+    with pytest.raises(StoreRefused, match="put the folder `checkpoint` of this directory back from a backup"):
+        rebuild(data)
+    assert digest(data) == before
