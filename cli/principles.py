@@ -22,6 +22,7 @@ from membrane.principles import Effect, PrincipleSet
 from membrane.read_back import read_back
 from membrane.record import Record
 from serving.checking import customers_of
+from storage.clock import wall_ms
 from storage.directory import DataDir
 from storage.inline_tests import Test, save, with_tests
 from storage.principles import DEFAULT_PACK, compile_principles, draft_of, read_principle_file
@@ -35,7 +36,7 @@ def check(args: argparse.Namespace) -> int:
         draft = _draft(args, data)
     except InvalidPrinciples as error:
         return _faulty(args, error, Report([], 0, complete=True))
-    report = lint(draft, _customers(args.data))
+    report = lint(draft, _customers(args.data), t=wall_ms())
     if draft.faults:
         return _faulty(args, InvalidPrinciples(draft.faults), report)
     sound = not any(finding.severity == "error" for finding in report.findings)

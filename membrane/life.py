@@ -68,12 +68,15 @@ class Life:
             end is not None and begin is not None and end <= begin for end, begin in apart
         )
 
+    def has_ended(self, t: int) -> bool:
+        """Whether it counts for nobody any more at `t`."""
+        return self.valid_to is not None and self.valid_to <= t
+
     def counts(self, principle: str, who: Who, t: int) -> bool:
         """Whether the principle of that id counts for a customer at `t`. Its share of the customers is the same in
         every process and replay; a greater one only adds to it."""
         begun = self.valid_from is None or self.valid_from <= t
-        ended = self.valid_to is not None and self.valid_to <= t
-        if not begun or ended:
+        if not begun or self.has_ended(t):
             return False
         return self.rollout >= EVERYBODY or int(stable_id("rollout", principle, *who), 16) % 100 < self.rollout
 

@@ -74,14 +74,20 @@ class CheckAnswer(msgspec.Struct):
 
 
 def check_answer(
-    drafted: Callable[[bytes], Draft], body: bytes, records: RecordReader, tenant: str, settings: TenantSettings
+    drafted: Callable[[bytes], Draft],
+    body: bytes,
+    records: RecordReader,
+    tenant: str,
+    settings: TenantSettings,
+    *,
+    t: int,
 ) -> CheckAnswer:
-    """What there is to say of a file (read by `drafted`), for a tenant's customers."""
+    """What there is to say of a file (read by `drafted`), for a tenant's customers, at `t` (now, epoch ms)."""
     try:
         draft = drafted(body)
     except InvalidPrinciples as error:
         return _answer(None, InvalidPrinciples(error.faults), Report([], 0, complete=True))
-    report = lint(draft, customers_of(records, tenant), settings)
+    report = lint(draft, customers_of(records, tenant), settings, t=t)
     if draft.faults:
         return _answer(None, InvalidPrinciples(draft.faults), report)
     answer = _answer(draft.principles.revision, InvalidPrinciples([]), report)

@@ -167,10 +167,10 @@ def _principles(services: Services) -> APIRouter:
     async def check_principles(request: Request, identity: Reader) -> Response:
         body = await read_body(request.scope, request.receive, cap=MAX_PRINCIPLES_BYTES)
         log, files, tenant = services.log, services.principles.files, identity.tenant
-        settings = services.freshness.settings(tenant)
+        settings, now_ms = services.freshness.settings(tenant), services.config.now_ms()
         return json(
             await services.cold(
-                check_answer, lambda data: drafted(data, log, files), body, services.records, tenant, settings
+                check_answer, lambda data: drafted(data, log, files), body, services.records, tenant, settings, t=now_ms
             )
         )
 

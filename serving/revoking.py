@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -87,8 +88,8 @@ class Revoker:
         return await self._services.cold(self._services.claims.store.revoke, permit, now, _body(permit, now, verdict))
 
     def _concerned(self, now: int) -> tuple[list[Permit], dict[int, _Place]]:
-        """The live permits whose customers have something new, and how far was looked. A partition that cannot be read
-        waits for a later round."""
+        """The live permits whose customers have something new, and how far was looked. A partition whose
+        records cannot be read is looked at again in a later round; what its log tells counts at once."""
         found: list[Permit] = []
         seen: dict[int, _Place] = {}
         for partition, permits in self._live(now).items():
@@ -97,12 +98,29 @@ class Revoker:
                 place, changed = self._look(partition, before)
                 found += [one for one in permits if self._is_concerned(one, before, changed, place)]
             except MembraneError:
+                with suppress(MembraneError):  # nor can the log be read
+                    found += self._told_by_log(partition, permits, before)
                 if before is not None:
                     seen[partition] = before
                 continue
             place.permits = {one.id for one in permits}
             seen[partition] = place
         return found, seen
+
+    def _told_by_log(self, partition: int, permits: list[Permit], before: _Place | None) -> list[Permit]:
+        """The permits whose customers, or everybody, the log has something new of: an opt-out needs no record."""
+        log, end = self._services.log, self._services.log.end(partition)
+        checked = before.permits if before is not None else set()
+        since = before.end if before is not None else 0
+        changed = log.customers_between(partition, since, end) if checked else set()
+        everybody = bool(checked) and log.concerns_everybody(partition, since, end)
+
+        def concerns(one: Permit) -> bool:
+            if one.id in checked:
+                return everybody or (one.tenant, one.customer) in changed
+            return log.concerns(one.tenant, one.customer, one.seen_offset, end)
+
+        return [one for one in permits if concerns(one)]
 
     def _live(self, now: int) -> dict[int, list[Permit]]:
         placed: dict[int, list[Permit]] = {}

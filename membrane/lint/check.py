@@ -37,11 +37,18 @@ class Report:
     complete: bool
 
 
-def lint(draft: Draft, customers: Iterable[tuple[Record, int]] = (), settings: TenantSettings = _PLAIN) -> Report:
+def lint(
+    draft: Draft,
+    customers: Iterable[tuple[Record, int]] = (),
+    settings: TenantSettings = _PLAIN,
+    *,
+    t: int | None = None,
+) -> Report:
     """The findings of a draft, laid over what it extends: about its own principles, and about the set as a whole; of
     one with faults those faults that are of a kind of the check. `customers`, records with the moment at which each is
-    looked at, say what the draft would cost the departments."""
-    search, places = Search(), Places(draft)
+    looked at, say what the draft would cost the departments. What has ended by `t` (now, epoch ms)
+    fills no gap and starves nobody."""
+    search, places = Search(), Places(draft, t)
     if draft.faults:
         found = list(_faults(places, search))
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from membrane.document import place
@@ -65,11 +65,13 @@ class Finding:
 
 class Places:
     """A draft under check: the set as it would be in force (`principles`), and where its parts stand in the file; what
-    the file only extends stands where it says so."""
+    the file only extends stands where it says so. `lasting`: the set without the principles that have ended by `t`."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, t: int | None = None) -> None:
         self.draft = draft
         self.principles = draft.whole
+        lasting = tuple(one for one in draft.whole.principles if t is None or not one.life.has_ended(t))
+        self.lasting = replace(draft.whole, principles=lasting)
         self._ids = {one.id: place for place, one in enumerate(draft.principles.principles)}
 
     def finding(

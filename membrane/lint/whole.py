@@ -30,7 +30,7 @@ def lint_gaps(places: Places, search: Search) -> Iterator[Finding]:
     """Stages of trouble in which nothing is said of a class of interactions."""
     for cls in InteractionClass:
         slots = slots_of(Scope(classes=frozenset({cls})))
-        found = places.principles
+        found = places.lasting
         if any(slots & slots_of(guarantee.scope) for guarantee in found.guarantees):
             continue
         live = found.having(Status.LIVE)
@@ -77,7 +77,7 @@ def lint_starvation(places: Places, search: Search) -> Iterator[Finding]:
 def _may_contact(slot: Slot, places: Places, search: Search) -> bool:
     """Whether there is a customer for whom no principle blocks the slot: the calm one, or one who differs in the facts
     by which the principles block."""
-    etiquette = places.principles.etiquette(slot)
+    etiquette = places.lasting.etiquette(slot)
     if any(cap.at_most == 0 for cap in etiquette.caps):
         return False
     customer = _calm(slot)
@@ -112,7 +112,7 @@ def _calm(slot: Slot) -> Given:
 
 def _starved(domain: str, slot: Slot, places: Places) -> Finding:
     customer = _calm(slot)
-    etiquette = places.principles.etiquette(slot)
+    etiquette = places.lasting.etiquette(slot)
     blocking = [one for one in etiquette.blocking if one.matches(customer)]
     caps = [cap.id for cap in etiquette.caps if cap.at_most == 0]
     path = places.first_path(blocking, "caps")

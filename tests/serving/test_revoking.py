@@ -202,6 +202,30 @@ def test_a_pause_revokes_though_the_stream_has_long_been_silent(api):
     assert (json.loads(body)["verdict"], json.loads(body)["cause"]["source"]) == ("defer", "pause")
 
 
+@pytest.mark.parametrize("looked", [True, False], ids=["looked-before", "first-round"])
+def test_an_opt_out_revokes_while_the_records_cannot_be_read_and_once(api, event, looked):
+    api.write()
+    own = partition_of("default", "c-1", 2)
+    upsell, reply = (one["permit"] for one in reserve(api, UPSELL, REPLY).json()["verdicts"])
+    if looked:
+        round_of(api)
+    api.store(own).close()
+    path = api.services.directory.records_path(own)
+    aside = path.rename(path.with_suffix(".aside"))
+    api.services.records.close()
+    round_of(api)
+    assert (state(api, upsell), state(api, reply)) == ("live", "live")
+    denied = {"channel": "email", "domain": "marketing", "granted": False}
+    api.send(event(type="cx.consent.changed.v1", data=denied))
+    round_of(api)
+    assert (state(api, upsell), state(api, reply)) == ("revoked", "live")
+    aside.rename(path)
+    for _ in range(2):
+        round_of(api)
+    assert state(api, reply) == "live"
+    assert len(api.services.claims.store.revocations("default", 0, 10)) == 1
+
+
 def test_a_partition_that_cannot_be_read_holds_up_no_other(api, event):
     api.write()
     own = partition_of("default", "c-1", 2)

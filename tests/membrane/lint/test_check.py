@@ -243,6 +243,17 @@ def test_what_is_not_live_fills_no_gap():
         assert InteractionClass.PERSUASION in {one.witness.candidate.cls for one in gaps}
 
 
+def test_what_has_ended_by_today_fills_no_gap_and_starves_nobody():
+    trouble = rule('stage.name in ["crisis", "strained", "recovering"]', applies=ALL_SELLING)
+    ended = draft(trouble | {"valid_to": "2026-12-01"})
+    starving = draft(rule('stage.name != "none"') | {"valid_to": "2026-12-01"})
+    end = ended.principles.principles[0].life.valid_to
+    for t, gap, starved in ((end - 1, False, True), (end, True, False), (None, False, True)):
+        gaps = [one for one in lint(ended, t=t).findings if one.kind is FindingKind.GAP]
+        assert (InteractionClass.PERSUASION in {one.witness.candidate.cls for one in gaps}) is gap
+        assert any(one.kind is FindingKind.STARVATION for one in lint(starving, t=t).findings) is starved
+
+
 # ---- the set as a whole --------------------------------------------------------------------------------------------
 
 
