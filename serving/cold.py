@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
@@ -10,10 +11,10 @@ from fastapi import Path as InPath
 from starlette.responses import Response, StreamingResponse
 
 from membrane.defaults import defaults_table
-from membrane.errors import InvalidPrinciples
+from membrane.errors import InvalidPrinciples, MembraneError
 from membrane.layers import COMMON
 from membrane.signals import schemas
-from serving import models_view, permits, reads
+from serving import measures, models_view, permits, reads
 from serving.auth import Identity
 from serving.checking import check_answer
 from serving.following import Followers
@@ -291,13 +292,25 @@ def _operations(services: Services) -> APIRouter:
 
     @router.get("/metrics", summary="Metrics of every process of this data directory")
     async def metrics() -> Response:
-        services.metrics.flush()
-        reads.measure_staleness(services.freshness, services.metrics)
-        await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
-        await services.cold(reads.measure_sources, services.log, services.metrics)
-        stores = services.records, services.log, services.principles
-        await services.cold(reads.measure_held, *stores, services.metrics)
-        await services.cold(models_view.measure_models, services.log, services.metrics)
+        await measure(services)
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
 
     return router
+
+
+async def measure(services: Services) -> None:
+    """Sets every gauge that is read from the stores; the counters are told what was counted."""
+    metrics, freshness, config = services.metrics, services.freshness, services.config
+    records, log, cold = services.records, services.log, services.cold
+    metrics.flush()
+    measures.measure_staleness(freshness, metrics)
+    with suppress(MembraneError):
+        now = freshness.now()
+        await cold(measures.measure_stream, records, log, metrics, now)
+        await cold(measures.measure_pauses, log, metrics, now)
+    await cold(measures.measure_obligations, records, metrics)
+    await cold(measures.measure_horizon, log, metrics, config.now_ms())
+    await cold(measures.measure_disk, records, metrics)
+    measures.measure_sources(log, freshness, metrics, config.clock, config.now_ms())
+    await cold(measures.measure_held, records, log, services.principles, metrics)
+    await cold(models_view.measure_models, log, metrics)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import apsw
 
 from membrane.errors import MembraneError, RecordUnreadable, StoreRefused
 from membrane.ports import Effect, PartitionMeta, partition_of
-from storage import openings
+from storage import openings, tallies
 from storage.directory import DataDir
 from storage.keys import customer_key
 from storage.slots import Hash, find
@@ -179,6 +180,13 @@ class RecordReader:
         """One obligation by its id, None if the tenant has none of that id."""
         rows = self._over_all(lambda connection: select(connection, _OBLIGATION, (obligation, tenant)))
         return next((StoredObligation(*row) for row in rows), None)
+
+    def obligation_tallies(self) -> Counter[tuple[str, str]]:
+        """How many obligations of each (state, kind) there are, over all tenants."""
+        found: Counter[tuple[str, str]] = Counter()
+        for state, kind, count in self._over_all(tallies.tallies):
+            found[state, kind] += count
+        return found
 
     def opened(self, tenant: str, principle: str, hour: str) -> int:
         """How many obligations a tenant's principle opened within an hour (`2026-11-14T09`, UTC), whatever became of
