@@ -453,7 +453,7 @@ class PartitionSteps:
             else:
                 work.transitions[STAGES[what.before], STAGES[what.after], record.tenant, happening.backfill] += 1
                 if what.entered_crisis and not happening.backfill:
-                    note(work.meta.entries, record.tenant, happening.at)
+                    note(work.meta.entries, record.tenant, record.clock)
         record.version = offset
         record.revision = work.meta.revision_offset
         held.changed = True
