@@ -18,6 +18,7 @@ from serving import measures, models_view, permits, reads
 from serving.auth import Identity
 from serving.checking import check_answer
 from serving.following import Followers
+from serving.insights import spike
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, header, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
@@ -43,6 +44,7 @@ Everything = Annotated[bool, Query(alias="all", description="those that have end
 Days = Annotated[int, Query(ge=1, le=MAX_SIMULATION_DAYS, description="the contacts of so many days")]
 At = Annotated[str | None, Query(max_length=40, description="the end of these days; default: the latest signal")]
 Owner = Annotated[str | None, Query(max_length=64)]
+Tenant = Annotated[str | None, Query(max_length=256, description="the key's own, which is also the default")]
 Customer = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
@@ -116,6 +118,10 @@ def _customers(services: Services) -> APIRouter:
     @router.get("/stages", summary="How many customers are in each stage and lifecycle")
     async def stages(identity: Reader) -> Response:
         return json(reads.stages(services.freshness, identity.tenant))
+
+    @router.get("/insights/spike", summary="What customers have in common who lately entered crisis")
+    async def insights_spike(identity: Reader, tenant: Tenant = None) -> Response:
+        return json(await services.cold(spike, services.records, identity.tenant, tenant))
 
     return router
 

@@ -36,6 +36,8 @@ _EFFECTS: Final = (
     " ORDER BY offset DESC, seq DESC LIMIT ?"
 )
 _EFFECTS_AFTER: Final = f"SELECT seq, {_EFFECT_COLUMNS} FROM effects WHERE seq > ? ORDER BY seq LIMIT ?"
+_LATEST_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY seq DESC LIMIT ?"
+_SAMPLE: Final = "SELECT body FROM (SELECT tenant, body FROM records ORDER BY key LIMIT ?) WHERE tenant = ? LIMIT ?"
 _ALL_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY offset, id"
 _ALL_LEARNED: Final = (
     "SELECT * FROM examples ORDER BY offset",
@@ -155,6 +157,17 @@ class RecordReader:
         """A partition's effects behind a number, each with its own, in the order they were written."""
         with self._reading(partition) as connection:
             return [(row[0], Effect(*row[1:])) for row in select(connection, _EFFECTS_AFTER, (seq, limit))]
+
+    def latest_effects(self, partition: int, limit: int) -> list[Effect]:
+        """A partition's effects that were written last, newest first, at most `limit`."""
+        with self._reading(partition) as connection:
+            return [Effect(*row) for row in select(connection, _LATEST_EFFECTS, (limit,))]
+
+    def sample(self, partition: int, tenant: str, limit: int) -> list[bytes]:
+        """The records of some of a tenant's customers. Keys are hashes, so the first are as good as any; at most ten
+        times `limit` are looked at."""
+        with self._reading(partition) as connection:
+            return [body for (body,) in select(connection, _SAMPLE, (10 * limit, tenant, limit))]
 
     def last_effect(self, partition: int) -> int:
         """The number of a partition's latest effect, 0 before the first."""
