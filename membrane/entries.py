@@ -19,7 +19,7 @@ FLOOR: Final = 10
 """Fewer entries in an hour are no spike, whatever is usual."""
 TIMES: Final = 3
 """So many times what is usual are one."""
-MAX_TENANTS: Final = 64
+MAX_TENANTS: Final = 32
 OTHERS: Final = "(others)"
 """The name under which all tenants beyond MAX_TENANTS are counted."""
 _WEEK: Final = 168
