@@ -37,6 +37,7 @@ from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, header, rea
 from serving.metrics import Metrics
 from serving.problems import Problem, check_json, not_json, report, unavailable
 from serving.reserving import Reservation, idempotency_key, new_permit, new_row, same_answer
+from serving.slow import SlowDecisions
 from storage.claims import Permit
 from storage.decisions import DecisionLog
 
@@ -97,6 +98,7 @@ class Decisions:
         self._process = secrets.token_hex(8)
         self._numbers = count(1)
         self._deadline_seconds = config.deadline_seconds
+        self._slow = SlowDecisions()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, identity: Identity) -> None:
         identity.must("decide")
@@ -153,13 +155,16 @@ class Decisions:
 
     def _answered(self, request: DecisionRequest, known: Known, case: Case, started: float) -> bytes:
         """The encoded answer without permits: complete, counted and logged."""
-        patience = self._patience(started)
+        steps, patience = self._slow.steps(started), self._patience(started)
         decided = judged(request, case, patience)
+        steps.end("judge")
         if patience.over:
             case.evidence.looks = patience.looks
         self._complete(decided.answer, known)
         self._count(request, decided.answer)
-        return self._logged(request, decided, case)
+        answer = self._logged(request, decided, case)
+        self._slow.tell(decided.answer.decision, steps)
+        return answer
 
     async def _reserve(self, claims: LiveClaims, wanted: Reservation, seconds: float) -> bytes:
         """The answer with permits. Without a store that can be written to in time nothing is granted, and the claims
@@ -185,8 +190,10 @@ class Decisions:
                 return same_answer(earlier, wanted.digest)
             seen = self._knowledge.applied(tenant, request.customer)
             known = self._knowledge.of(tenant, request.customer, now, held.claims)
-            case, patience = _case(tenant, known, now), self._patience(perf_counter())
+            started = perf_counter()
+            case, patience, steps = _case(tenant, known, now), self._patience(started), self._slow.steps(started)
             decided, granted = reserved(request, case, patience, new_permit)
+            steps.end("judge")
             if patience.over:
                 case.evidence.looks = patience.looks
             self._complete(decided.answer, known)
@@ -194,8 +201,10 @@ class Decisions:
             sent = self._logged(request, decided, case)
             if wanted.key is not None and (granted or not patience.over):
                 held.remember(wanted.key, wanted.digest, sent)
+        steps.end("claim")
         claims.made([one.claim for one in granted])
         self._count(request, decided.answer)
+        self._slow.tell(decided.answer.decision, steps)
         return sent
 
     def _patience(self, started: float) -> Patience:

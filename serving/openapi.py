@@ -18,6 +18,7 @@ from serving.customer_view import CustomerView
 from serving.erasing import Receipt
 from serving.events import BATCH, SINGLE
 from serving.ingest import IngestAnswer
+from serving.insights import SpikeAnswer
 from serving.obligations import ActAnswer, ActRequest, ObligationList
 from serving.pauses import PauseAnswer, PauseList, PauseRequest
 from serving.permits import ConfirmRequest, PermitView
@@ -50,6 +51,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/customers/{customer}/decisions"): (200, reads.DecisionPage),
     ("get", "/v1/decisions/{decision}"): (200, Answer),
     ("get", "/v1/stages"): (200, reads.StagesAnswer),
+    ("get", "/v1/insights/spike"): (200, SpikeAnswer),
     ("get", "/v1/principles"): (200, reads.PrinciplesAnswer),
     ("put", "/v1/principles"): (200, reads.PutPrinciplesAnswer),
     ("put", "/v1/principles/{principle}"): (200, reads.PutPrinciplesAnswer),
