@@ -54,8 +54,9 @@ mutants: install ## mutation tests of the precedence table and the due times: no
 seed-models: install ## learn the two seed bundles in models/seed again (about a minute)
 	$(BIN)/python -m training.make_seed
 
-docs: install ## write the generated parts of docs/ again
+docs: install ## write the generated parts of docs/ and k8s/ again
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m k8s.generate
 
 system: ## install the Debian packages that some tests want (as root)
 	@if dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1; then exit 0; \
@@ -64,7 +65,8 @@ system: ## install the Debian packages that some tests want (as root)
 	else apt-get update -q && apt-get install -qy --no-install-recommends $(DEBIAN_PACKAGES); fi
 
 pins: ## resolve the dependencies anew into constraints*.txt (needs uv)
-	@for part in "constraints.txt --all-extras" "constraints-serve.txt"; do \
+	@for part in "constraints.txt --all-extras" "constraints-serve.txt" \
+		"constraints-image.txt --extra stream --extra train --extra signing --extra build"; do \
 		uv pip compile pyproject.toml --output-file $$part --upgrade --quiet --python-version 3.11 \
 			--generate-hashes --no-header --no-emit-index-url --no-emit-find-links || exit; \
 	done

@@ -78,9 +78,10 @@ def test_every_top_level_package_ships_is_type_checked_and_under_contract() -> N
     assert set(PYPROJECT["tool"]["importlinter"]["root_packages"]) == PACKAGES
 
 
-def test_pins_name_no_url_and_serving_is_pinned_like_the_rest() -> None:
-    assert "://" not in (ROOT / "constraints.txt").read_text() + (ROOT / "constraints-serve.txt").read_text()
-    assert pins("constraints-serve.txt").items() <= pins("constraints.txt").items()
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-serve.txt", "constraints-image.txt"])
+def test_pins_name_no_url_and_every_install_has_the_same_versions(name: str) -> None:
+    assert "://" not in (ROOT / name).read_text()
+    assert pins(name).items() <= pins("constraints.txt").items()
 
 
 def test_a_serving_install_brings_no_learner_and_no_dataflow_engine() -> None:
