@@ -7,7 +7,7 @@ WORKERS ?= 2
 COVERAGE := 95
 DEBIAN_PACKAGES := strace chromium gcc libc6-dev
 
-.PHONY: help install demo test lint faults bench bench-quality peers mutants seed-models docs system pins clean
+.PHONY: help install demo test lint faults image bench bench-quality peers mutants seed-models docs system pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ lint: install ## ruff, mypy --strict, import contracts
 
 faults: install ## the long fault suites: kills, fsync under strace, corruption (about 15 minutes); figures into docs/faults.md
 	$(BIN)/pytest tests -m faults --figures docs/faults.md
+
+image: install ## carry out the Dockerfile's install steps in a clean venv, and run what they give (about two minutes)
+	$(BIN)/pytest tests/k8s -n 0 -m image
 
 bench: install ## measure every target of speed, with its control (about 20 minutes; ARGS=--quick: two; --scale, --profile: more)
 	@$(BIN)/python -m bench $(ARGS)
