@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
 COVERAGE := 95
-DEBIAN_PACKAGES := strace chromium gcc libc6-dev
+DEBIAN_PACKAGES := strace chromium gcc libc6-dev prometheus prometheus-alertmanager
 
 .PHONY: help install demo test lint faults image bench bench-quality peers mutants seed-models docs system pins clean
 

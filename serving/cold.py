@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
@@ -10,13 +11,14 @@ from fastapi import Path as InPath
 from starlette.responses import Response, StreamingResponse
 
 from membrane.defaults import defaults_table
-from membrane.errors import InvalidPrinciples
+from membrane.errors import InvalidPrinciples, MembraneError
 from membrane.layers import COMMON
 from membrane.signals import schemas
-from serving import models_view, permits, reads
+from serving import measures, models_view, permits, reads
 from serving.auth import Identity
 from serving.checking import check_answer
 from serving.following import Followers
+from serving.insights import spike
 from serving.limits import MAX_ACT_BYTES, MAX_PRINCIPLES_BYTES, MAX_SIMULATION_DAYS, header, read_body
 from serving.metrics import CONTENT_TYPE
 from serving.obligations import PRINTABLE, Act, list_obligations, parse_act, record_act
@@ -42,6 +44,7 @@ Everything = Annotated[bool, Query(alias="all", description="those that have end
 Days = Annotated[int, Query(ge=1, le=MAX_SIMULATION_DAYS, description="the contacts of so many days")]
 At = Annotated[str | None, Query(max_length=40, description="the end of these days; default: the latest signal")]
 Owner = Annotated[str | None, Query(max_length=64)]
+Tenant = Annotated[str | None, Query(max_length=256, description="the key's own, which is also the default")]
 Customer = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
@@ -115,6 +118,10 @@ def _customers(services: Services) -> APIRouter:
     @router.get("/stages", summary="How many customers are in each stage and lifecycle")
     async def stages(identity: Reader) -> Response:
         return json(reads.stages(services.freshness, identity.tenant))
+
+    @router.get("/insights/spike", summary="What customers have in common who lately entered crisis")
+    async def insights_spike(identity: Reader, tenant: Tenant = None) -> Response:
+        return json(await services.cold(spike, services.records, identity.tenant, tenant))
 
     return router
 
@@ -291,13 +298,25 @@ def _operations(services: Services) -> APIRouter:
 
     @router.get("/metrics", summary="Metrics of every process of this data directory")
     async def metrics() -> Response:
-        services.metrics.flush()
-        reads.measure_staleness(services.freshness, services.metrics)
-        await services.cold(reads.measure_horizon, services.log, services.metrics, services.config.now_ms())
-        await services.cold(reads.measure_sources, services.log, services.metrics)
-        stores = services.records, services.log, services.principles
-        await services.cold(reads.measure_held, *stores, services.metrics)
-        await services.cold(models_view.measure_models, services.log, services.metrics)
+        await measure(services)
         return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
 
     return router
+
+
+async def measure(services: Services) -> None:
+    """Sets every gauge that is read from the stores; the counters are told what was counted."""
+    metrics, freshness, config = services.metrics, services.freshness, services.config
+    records, log, cold = services.records, services.log, services.cold
+    metrics.flush()
+    measures.measure_staleness(freshness, metrics)
+    with suppress(MembraneError):
+        now = freshness.now()
+        await cold(measures.measure_stream, records, log, metrics, now)
+        await cold(measures.measure_pauses, log, metrics, now)
+    await cold(measures.measure_obligations, records, metrics)
+    await cold(measures.measure_horizon, log, metrics, config.now_ms())
+    await cold(measures.measure_disk, records, metrics)
+    measures.measure_sources(log, freshness, metrics, config.clock, config.now_ms())
+    await cold(measures.measure_held, records, log, services.principles, metrics)
+    await cold(models_view.measure_models, log, metrics)

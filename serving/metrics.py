@@ -92,6 +92,88 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
+        self.customers = Gauge(
+            "membrane_customers",
+            "Customers by stage, over all tenants.",
+            ["stage"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.lifecycles = Gauge(
+            "membrane_lifecycles",
+            "Customers by lifecycle, over all tenants.",
+            ["lifecycle"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.crisis_entries_recent = Gauge(
+            "membrane_crisis_entries_last_hour",
+            "Customers that entered crisis in the last hour of the stream's clock, backfill left out.",
+            ["tenant"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.crisis_entries_expected = Gauge(
+            "membrane_crisis_entries_expected",
+            "How many usually do in that hour of the week.",
+            ["tenant"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.log_lag = Gauge(
+            "membrane_log_lag",
+            "Records of a partition's log that the stream has not applied.",
+            ["partition"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.clock_lag = Gauge(
+            "membrane_clock_lag_seconds",
+            "How far the stream's clock is behind the moment that decisions are for.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.judged_by = Gauge(
+            "membrane_judged_by_offset",
+            "Offset of the latest record that changed what customers are judged by.",
+            ["partition"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.obligations = Gauge(
+            "membrane_obligations",
+            "Obligations by what became of them, over all tenants.",
+            ["state", "kind"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.paused = Gauge(
+            "membrane_paused",
+            "Pauses that stand, over all tenants.",
+            ["what"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.pause_age = Gauge(
+            "membrane_pause_age_seconds",
+            "How long the oldest pause has stood; 0: none does.",
+            ["what"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.source_silent = Gauge(
+            "membrane_source_silent",
+            "Tenants of whose sources one of this name has been silent for longer than is usual.",
+            ["source"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.disk_free = Gauge(
+            "membrane_disk_free_bytes",
+            "Room left where the data directory lies.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self._models = Gauge(
             "membrane_model_info",
             "1 for each model that answers (champion) or runs beside it (challenger).",

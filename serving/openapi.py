@@ -17,6 +17,7 @@ from serving.checking import CheckAnswer
 from serving.customer_view import CustomerView
 from serving.events import BATCH, SINGLE
 from serving.ingest import IngestAnswer
+from serving.insights import SpikeAnswer
 from serving.obligations import ActAnswer, ActRequest, ObligationList
 from serving.pauses import PauseAnswer, PauseList, PauseRequest
 from serving.permits import ConfirmRequest, PermitView
@@ -48,6 +49,7 @@ ANSWERS: Final[dict[tuple[str, str], tuple[int, Any]]] = {
     ("get", "/v1/customers/{customer}/decisions"): (200, reads.DecisionPage),
     ("get", "/v1/decisions/{decision}"): (200, Answer),
     ("get", "/v1/stages"): (200, reads.StagesAnswer),
+    ("get", "/v1/insights/spike"): (200, SpikeAnswer),
     ("get", "/v1/principles"): (200, reads.PrinciplesAnswer),
     ("put", "/v1/principles"): (200, reads.PutPrinciplesAnswer),
     ("put", "/v1/principles/{principle}"): (200, reads.PutPrinciplesAnswer),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -16,14 +15,10 @@ from membrane.principles import Principle
 from membrane.times import format_optional, format_time
 from membrane.vocabulary import LIFECYCLES, STAGES
 from serving.freshness import Freshness, RevisionInForce
-from serving.held import held_by_principle
-from serving.metrics import Metrics
 from serving.principle_sets import PrincipleSets, Proposal
 from serving.problems import invalid_field, not_found, unavailable
 from storage.decisions import DecisionLog, LoggedDecision
 from storage.log import SignalLog
-from storage.log_reader import LogReader
-from storage.record_reader import RecordReader
 
 _SEQUENCE: Final = re.compile(r"\d{1,18}", re.ASCII)
 _encoder: Final = msgspec.json.Encoder()
@@ -187,40 +182,3 @@ def ready(log: SignalLog, sets: PrincipleSets) -> ReadyAnswer:
     if missing:
         raise unavailable(f"not ready: {', '.join(missing)} missing", extra={"missing": missing})
     return ReadyAnswer(ready=True, missing=[])
-
-
-def measure_horizon(log: LogReader, metrics: Metrics, now_ms: int) -> None:
-    """Sets the gauge of how far back duplicates are known; it stays as it was while the log cannot tell."""
-    with suppress(MembraneError):
-        since_ms = log.horizon().since_ms
-        if since_ms is not None:
-            metrics.duplicate_horizon.set((now_ms - since_ms) / 1000)
-
-
-def measure_held(records: RecordReader, log: LogReader, sets: PrincipleSets, metrics: Metrics) -> None:
-    """Sets the gauge of what is held, for every principle that ever made something owed; it stays as it was while a
-    store cannot be read."""
-    with suppress(MembraneError):
-        for principle, count in held_by_principle(records, log, sets).items():
-            metrics.obligations_held.labels(principle).set(count)
-
-
-def measure_sources(log: LogReader, metrics: Metrics) -> None:
-    """Sets the gauge of when each named source was last heard; it stays as it was while the log cannot tell."""
-    with suppress(MembraneError):
-        heard: dict[str, int] = {}
-        for one in log.sources():
-            if one.heard_ms is not None:
-                heard[one.source] = min(one.heard_ms, heard.get(one.source, one.heard_ms))
-        for source, heard_ms in heard.items():
-            metrics.source_heard.labels(source).set(heard_ms / 1000)
-
-
-def measure_staleness(freshness: Freshness, metrics: Metrics) -> None:
-    """Sets the gauges of every partition that the stream has written to: staleness, and whether its principles are the
-    last good ones."""
-    for partition, state in freshness.every_state().items():
-        staleness = freshness.staleness_seconds(state)
-        if staleness is not None:
-            metrics.state_staleness.labels(partition).set(staleness)
-        metrics.principles_last_good.labels(partition).set(COMMON in state.unreadable)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import apsw
 
 from membrane.errors import MembraneError, RecordUnreadable, StoreRefused
 from membrane.ports import Effect, PartitionMeta, partition_of
-from storage import openings
+from storage import openings, tallies
 from storage.directory import DataDir
 from storage.keys import customer_key
 from storage.slots import Hash, find
@@ -35,6 +36,8 @@ _EFFECTS: Final = (
     " ORDER BY offset DESC, seq DESC LIMIT ?"
 )
 _EFFECTS_AFTER: Final = f"SELECT seq, {_EFFECT_COLUMNS} FROM effects WHERE seq > ? ORDER BY seq LIMIT ?"
+_LATEST_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY seq DESC LIMIT ?"
+_SAMPLE: Final = "SELECT body FROM (SELECT tenant, body FROM records ORDER BY key LIMIT ?) WHERE tenant = ? LIMIT ?"
 _ALL_EFFECTS: Final = f"SELECT {_EFFECT_COLUMNS} FROM effects ORDER BY offset, id"
 _ALL_LEARNED: Final = (
     "SELECT * FROM examples ORDER BY offset",
@@ -155,6 +158,17 @@ class RecordReader:
         with self._reading(partition) as connection:
             return [(row[0], Effect(*row[1:])) for row in select(connection, _EFFECTS_AFTER, (seq, limit))]
 
+    def latest_effects(self, partition: int, limit: int) -> list[Effect]:
+        """A partition's effects that were written last, newest first, at most `limit`."""
+        with self._reading(partition) as connection:
+            return [Effect(*row) for row in select(connection, _LATEST_EFFECTS, (limit,))]
+
+    def sample(self, partition: int, tenant: str, limit: int) -> list[bytes]:
+        """The records of some of a tenant's customers. Keys are hashes, so the first are as good as any; at most ten
+        times `limit` are looked at."""
+        with self._reading(partition) as connection:
+            return [body for (body,) in select(connection, _SAMPLE, (10 * limit, tenant, limit))]
+
     def last_effect(self, partition: int) -> int:
         """The number of a partition's latest effect, 0 before the first."""
         with self._reading(partition) as connection:
@@ -179,6 +193,13 @@ class RecordReader:
         """One obligation by its id, None if the tenant has none of that id."""
         rows = self._over_all(lambda connection: select(connection, _OBLIGATION, (obligation, tenant)))
         return next((StoredObligation(*row) for row in rows), None)
+
+    def obligation_tallies(self) -> Counter[tuple[str, str]]:
+        """How many obligations of each (state, kind) there are, over all tenants."""
+        found: Counter[tuple[str, str]] = Counter()
+        for state, kind, count in self._over_all(tallies.tallies):
+            found[state, kind] += count
+        return found
 
     def opened(self, tenant: str, principle: str, hour: str) -> int:
         """How many obligations a tenant's principle opened within an hour (`2026-11-14T09`, UTC), whatever became of

@@ -15,7 +15,7 @@ import apsw
 
 from membrane.errors import AnotherWriter
 from membrane.ports import Commit, Effect, PartitionMeta
-from storage import openings
+from storage import openings, tallies
 from storage.directory import DataDir
 from storage.examples import HORIZONS, write_learned
 from storage.keys import customer_key
@@ -98,6 +98,7 @@ class RecordStore:
             with transaction(self._writer):
                 rows = select(self._writer, "UPDATE store SET epoch = epoch + 1 RETURNING epoch")
                 openings.make(self._writer)
+                tallies.make(self._writer)
                 self._writer.execute(EXAMPLES).fetchall()
         self.epoch = rows[0][0]
 
@@ -149,9 +150,7 @@ class RecordStore:
             self._writer.executemany(_EFFECT, [_effect_row(effect) for effect in commit.effects])
             self._failpoint("effects")
             for row in commit.obligations:
-                openings.count(self._writer, row[0], -1)
-                self._writer.execute(_OBLIGATION, row)
-                openings.count(self._writer, row[0], 1)
+                self._write_obligation(row)
             self._failpoint("obligations")
             if commit.learned is not None:
                 write_learned(self._writer, commit.learned)
@@ -206,6 +205,13 @@ class RecordStore:
         for name, t in due.items():
             if name not in written:
                 self._set_due(name, t)
+
+    def _write_obligation(self, row: tuple[str, str, str, str, str, int, bytes]) -> None:
+        for counts in (openings, tallies):
+            counts.count(self._writer, row[0], -1)
+        self._writer.execute(_OBLIGATION, row)
+        for counts in (openings, tallies):
+            counts.count(self._writer, row[0], 1)
 
     def _set_due(self, name: tuple[str, str], t: int | None) -> None:
         """Of a row whose record cannot be read; where even its names are damaged, it is not where they would be."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from membrane.labelled import TARGETS
 from storage.metric_files import use_directory
 from stream.steps import Applied, Dropped
+
+LAG_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0)
 
 
 class StreamMetrics:
@@ -14,8 +17,8 @@ class StreamMetrics:
     StoreUnavailable if the disk has no room for them."""
 
     def __init__(self, directory: Path) -> None:
-        use_directory(directory, ["counter"])
-        from prometheus_client import CollectorRegistry, Counter  # noqa: PLC0415 - after the variable is set
+        use_directory(directory, ["counter", "histogram"])
+        from prometheus_client import CollectorRegistry, Counter, Histogram  # noqa: PLC0415 - after the variable is set
 
         registry = CollectorRegistry()
         self._transitions = Counter(
@@ -39,6 +42,12 @@ class StreamMetrics:
         self._dead_letters = Counter("membrane_dead_letters", "Signals set aside.", ["reason"], registry=registry)
         self._kept = Counter("membrane_examples_kept", "Served vectors kept to learn from.", registry=registry)
         self._labels = Counter("membrane_labels_joined", "Labels that found a vector.", ["target"], registry=registry)
+        self._lag = Histogram(
+            "membrane_signal_lag_seconds",
+            "Time from the receipt of a batch's first signal until what came of the batch is written.",
+            buckets=LAG_BUCKETS,
+            registry=registry,
+        )
 
     def written(self, partition: int, applied: Applied, dropped: list[Dropped]) -> None:
         """Count what a commit told."""
@@ -57,6 +66,10 @@ class StreamMetrics:
                 self._labels.labels(TARGETS[target]).inc()
         for lost in dropped:
             self._dead_letters.labels(lost.reason.split(":")[0]).inc()
+
+    def waited(self, seconds: float) -> None:
+        """Observe how long the first record of a block waited."""
+        self._lag.observe(seconds)
 
 
 def leave_skew(directory: Path, checked: int, mismatches: int) -> None:

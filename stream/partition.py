@@ -41,6 +41,9 @@ class Observer(Protocol):
     def written(self, partition: int, applied: Applied, dropped: list[Dropped]) -> None:
         """A commit is in the store."""
 
+    def waited(self, seconds: float) -> None:
+        """So long after its receipt the first record of a block is in the store."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
@@ -69,6 +72,7 @@ class Partition:
         self._attempts = attempts
         self._conduct = conduct
         self._in_flight = False
+        self._received_ms: int | None = None
         self._looked_at_ms = 0
         self._told: set[str] = set()
 
@@ -85,6 +89,7 @@ class Partition:
         elif self._conduct.now_ms() - self.steps.meta.seen_end_ms >= HEARTBEAT_MS:
             block = Block(self.steps.partition, offset, (), at_end=True)
         self._in_flight = block is not None
+        self._received_ms = block.records[0].received_ms if block is not None and block.records else None
         return block
 
     def apply(self, block: Decoded) -> Applied:
@@ -98,6 +103,8 @@ class Partition:
         self._in_flight = False
         self._store.checkpoint()
         self._conduct.observer.written(self.steps.partition, applied, self.steps.dropped)
+        if self._received_ms is not None:
+            self._conduct.observer.waited(max(self._conduct.now_ms() - self._received_ms, 0) / 1000)
         if any(lost.reason.startswith(UNREADABLE) for lost in self.steps.dropped):
             self._tell(f"partition {self.steps.partition}: records that cannot be read are left out until `rebuild`")
         self.steps.dropped.clear()

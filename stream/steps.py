@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
+from membrane.entries import note
 from membrane.errors import RecordUnreadable, StoreRefused
 from membrane.examples import is_kept
 from membrane.features import features
@@ -451,6 +452,8 @@ class PartitionSteps:
                 work.opened[what.principle] += what.state == OPEN
             else:
                 work.transitions[STAGES[what.before], STAGES[what.after], record.tenant, happening.backfill] += 1
+                if what.entered_crisis and not happening.backfill:
+                    note(work.meta.entries, record.tenant, record.clock)
         record.version = offset
         record.revision = work.meta.revision_offset
         held.changed = True
@@ -476,6 +479,8 @@ class PartitionSteps:
                 if held.changed:
                     _count(work.meta, held)
         commit.learned = settle(work.gathered, work.meta, self.store.horizons)
+        for one in work.meta.entries.values():
+            one.pass_to(work.meta.last_tick)
         commit.meta = write_meta(work.meta)
         return commit
 

@@ -18,6 +18,7 @@ ROUTES = {
     "/v1/decisions/batch": {"post"},
     "/v1/decisions/{decision}": {"get"},
     "/v1/defaults": {"get"},
+    "/v1/insights/spike": {"get"},
     "/v1/models": {"get"},
     "/v1/pauses": {"get", "post"},
     "/v1/pauses/{pause}": {"delete"},

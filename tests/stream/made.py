@@ -41,10 +41,14 @@ class Told:
     def __init__(self, *_: object) -> None:
         self.dropped: list[Dropped] = []
         self.transitions = 0
+        self.lag = -1.0
 
     def written(self, partition: int, applied: Applied, dropped: list[Dropped]) -> None:
         self.dropped += dropped
         self.transitions += sum(applied.transitions.values())
+
+    def waited(self, seconds: float) -> None:
+        self.lag = seconds
 
 
 def some_signals(count: int = 400, customers: int = 30, seed: int = 5) -> list[NewSignal]:

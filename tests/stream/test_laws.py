@@ -99,7 +99,7 @@ def test_law_1_the_cut_into_batches_does_not_show(scorer: DrivenScorer | None, l
 
 def _counts(store: MemoryStore) -> dict[str, object]:
     meta = msgspec.json.decode(store.body)
-    return {"stages": meta["stages"], "lifecycles": meta["lifecycles"]}
+    return {name: meta[name] for name in ("stages", "lifecycles", "entries")}
 
 
 @given(log=logs(), later=st.integers(0, 60 * DAY))
@@ -548,3 +548,17 @@ def test_law_7_holds_with_terms_shares_layers_settings_and_pauses(log: MemoryLog
         seen = View(decode(body), t, steps.rules_of(tenant), progress=progress).record
         assert seen is not None
         assert seen.obligations == decode(expected.records[tenant, customer]).obligations
+
+
+@pytest.mark.parametrize("sizes", [[1], [2], [7], [5, 1, 100]])
+def test_entries_into_crisis_are_counted_the_same_whatever_the_batches(sizes: list[int]) -> None:
+    log = MemoryLog()
+    for number in range(120):
+        t = START + number * 7 * HOUR
+        data = {**TERMINAL, "case": f"A{number}", "severity": 1}
+        log.signal(signal(number, "case.opened", t, data, customer=f"c-{number}"))
+        if number % 3 == 0:
+            log.tick(t + HOUR)
+    counted = [read_meta(run(log, batches).body).entries for batches in ([1000], sizes)]
+    assert counted[0]["default"].means
+    assert counted[1] == counted[0]

@@ -57,6 +57,7 @@ class Bench:
         self.now, self.stop = START, False
         self.log, self.store = MemoryLog(), MoodyStore()
         self.heard: list[tuple[Applied, list[Dropped]]] = []
+        self.waits: list[float] = []
         steps = PartitionSteps(0, self.store, OneLibrary(), TenantSettings())
         tail = Tail(self.log, Watch(self.log, iter(range(10**6)).__next__), 0)
         self.attempts = Attempts(note)
@@ -65,6 +66,9 @@ class Bench:
 
     def written(self, partition: int, applied: Applied, dropped: list[Dropped]) -> None:
         self.heard.append((applied, list(dropped)))
+
+    def waited(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
     def orders(self, count: int) -> None:
         for number in range(count):
