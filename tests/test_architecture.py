@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench"}
+PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "k8s"}
 HEAVY = {"bytewax", "onnx", "pandas", "river", "scipy", "skl2onnx", "sklearn"}
 DOMAIN_MAY_IMPORT = sys.stdlib_module_names | {"membrane", "msgspec", "numpy"}
 CEL_ENGINE = {"cel_expr_python", "google"}
