@@ -67,3 +67,7 @@ def test_each_expression_names_metrics_and_recorded_series_that_exist():
             used = set(re.findall(r"\bmembrane_\w+", rule["expr"]))
             assert used <= series, rule
             assert set(re.findall(r"\bmembrane:[\w:]+", rule["expr"])) <= recorded, rule
+
+
+def test_each_alert_has_a_runbook_and_each_runbook_an_alert():
+    assert {page.stem for page in (ROOT / "docs/runbooks").glob("*.md")} == set(ALERTS)
