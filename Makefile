@@ -35,7 +35,7 @@ lint: install ## ruff, mypy --strict, import contracts
 faults: install ## the long fault suites: kills, fsync under strace, corruption (about 15 minutes); figures into docs/faults.md
 	$(BIN)/pytest tests -m faults --figures docs/faults.md
 
-image: install ## carry out the Dockerfile's install steps in a clean venv, and run what they give (about two minutes)
+image: install ## the Dockerfile's install steps in a clean venv, and the dashboard before a real Prometheus (about four minutes)
 	$(BIN)/pytest tests/k8s -n 0 -m image
 
 bench: install ## measure every target of speed, with its control (about 20 minutes; ARGS=--quick: two; --scale, --profile: more)
