@@ -59,7 +59,7 @@ ROWS: Final = (
                 "short",
                 (
                     ("{{tenant}}, in the last hour", "membrane_crisis_entries_last_hour"),
-                    ("{{tenant}}, usual in this hour of the week", "membrane_crisis_entries_expected"),
+                    ("{{tenant}}, usual in this hour", "membrane_crisis_entries_expected"),
                     ("{{tenant}}, thrice the usual", "3 * membrane_crisis_entries_expected"),
                 ),
                 line=10,

@@ -21,7 +21,7 @@ SHOWN = (
 )  # fmt: skip
 SECONDS = 75
 COLOURS = ("#1f5fa8", "#d9a13b", "#2f7d4f", "#b3413c", "#7a5aa6", "#8a8f98", "#3aa6a0", "#c46ba0")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 220, 52, 170, 34, 26
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 470, 220, 52, 180, 34, 26
 MOST_LINES = 8
 
 
@@ -62,8 +62,9 @@ def drawn(panel: Panel, found: list[tuple[str, list[tuple[float, float]]]], star
         f'<text x="{right}" y="{HEIGHT - 8}" fill="#555" text-anchor="end">{end - start:.0f} s</text>',
     ]
     for level in (0.0, top / 2, top):
+        label = f"{level * scale:,.0f}" if level * scale >= 100 else f"{level * scale:.3g}"
         y = floor - level / top * (floor - TOP)
-        parts.append(f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end" fill="#555">{level * scale:.3g}</text>')
+        parts.append(f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end" fill="#555">{label}</text>')
     if panel.line:
         y = floor - panel.line / top * (floor - TOP)
         parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d00" stroke-dasharray="5 3"/>')
@@ -71,7 +72,7 @@ def drawn(panel: Panel, found: list[tuple[str, list[tuple[float, float]]]], star
         colour = COLOURS[number % len(COLOURS)]
         path = " ".join(place(*point) for point in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        parts.append(f'<text x="{right + 8}" y="{TOP + 10 + number * 15}" fill="{colour}">{escape(name[:32])}</text>')
+        parts.append(f'<text x="{right + 8}" y="{TOP + 10 + number * 15}" fill="{colour}">{escape(name[:40])}</text>')
     return "".join(parts)
 
 

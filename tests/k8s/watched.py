@@ -43,7 +43,7 @@ def watched(folder: Path) -> Iterator[tuple[Service, Monitoring]]:
 
 def traffic(client: httpx.Client, number: int) -> None:
     """Decisions about customers of the simulation, cases of new ones, and a signal that is set aside."""
-    known = [f"c-{one}" for one in range(number * 20, number * 20 + 20)]
+    known = [f"c-{one % CUSTOMERS}" for one in range(number * 20, number * 20 + 20)]
     for customer in known:
         candidates = [
             {"id": kind, "domain": domain, "kind": kind, "channel": "email"} for domain, kind in KINDS
@@ -52,7 +52,8 @@ def traffic(client: httpx.Client, number: int) -> None:
         assert answer.status_code == httpx.codes.OK
     signals = [_signal(f"case-{number}-{one}", f"new-{number}-{one}", "case.opened", CASE) for one in range(number % 5)]
     signals += [
-        _signal(f"label-{customer}", customer, "label.given", _label(place)) for place, customer in enumerate(known)
+        _signal(f"label-{number}-{place}", customer, "label.given", _label(place))
+        for place, customer in enumerate(known)
     ]
     client.post("/v1/signals", content=json.dumps(signals), headers=BATCH)
     client.post("/v1/signals", content=json.dumps(_signal(f"odd-{number}", "c-1", "no.such", {})), headers=SINGLE)
