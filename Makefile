@@ -7,7 +7,7 @@ WORKERS ?= 2
 COVERAGE := 95
 DEBIAN_PACKAGES := strace chromium gcc libc6-dev prometheus prometheus-alertmanager
 
-.PHONY: help install demo test lint faults bench bench-quality peers mutants seed-models docs system pins clean
+.PHONY: help install demo test lint faults image bench bench-quality peers mutants seed-models docs system pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ lint: install ## ruff, mypy --strict, import contracts
 faults: install ## the long fault suites: kills, fsync under strace, corruption (about 15 minutes); figures into docs/faults.md
 	$(BIN)/pytest tests -m faults --figures docs/faults.md
 
+image: install ## the Dockerfile's install steps in a clean venv, and the dashboard before a real Prometheus (about four minutes)
+	$(BIN)/pytest tests/k8s -n 0 -m image
+
 bench: install ## measure every target of speed, with its control (about 20 minutes; ARGS=--quick: two; --scale, --profile: more)
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -54,8 +57,9 @@ mutants: install ## mutation tests of the precedence table and the due times: no
 seed-models: install ## learn the two seed bundles in models/seed again (about a minute)
 	$(BIN)/python -m training.make_seed
 
-docs: install ## write the generated parts of docs/ again
+docs: install ## write the generated parts of docs/ and k8s/ again
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m k8s.generate
 
 system: ## install the Debian packages that some tests want (as root)
 	@if dpkg -s $(DEBIAN_PACKAGES) >/dev/null 2>&1; then exit 0; \
@@ -64,7 +68,8 @@ system: ## install the Debian packages that some tests want (as root)
 	else apt-get update -q && apt-get install -qy --no-install-recommends $(DEBIAN_PACKAGES); fi
 
 pins: ## resolve the dependencies anew into constraints*.txt (needs uv)
-	@for part in "constraints.txt --all-extras" "constraints-serve.txt"; do \
+	@for part in "constraints.txt --all-extras" "constraints-serve.txt" \
+		"constraints-image.txt --extra stream --extra train --extra signing --extra build"; do \
 		uv pip compile pyproject.toml --output-file $$part --upgrade --quiet --python-version 3.11 \
 			--generate-hashes --no-header --no-emit-index-url --no-emit-find-links || exit; \
 	done

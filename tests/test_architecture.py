@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench"}
+PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"bench", "k8s"}
 HEAVY = {"bytewax", "onnx", "pandas", "river", "scipy", "skl2onnx", "sklearn"}
 DOMAIN_MAY_IMPORT = sys.stdlib_module_names | {"membrane", "msgspec", "numpy"}
 CEL_ENGINE = {"cel_expr_python", "google"}
@@ -78,9 +78,10 @@ def test_every_top_level_package_ships_is_type_checked_and_under_contract() -> N
     assert set(PYPROJECT["tool"]["importlinter"]["root_packages"]) == PACKAGES
 
 
-def test_pins_name_no_url_and_serving_is_pinned_like_the_rest() -> None:
-    assert "://" not in (ROOT / "constraints.txt").read_text() + (ROOT / "constraints-serve.txt").read_text()
-    assert pins("constraints-serve.txt").items() <= pins("constraints.txt").items()
+@pytest.mark.parametrize("name", ["constraints.txt", "constraints-serve.txt", "constraints-image.txt"])
+def test_pins_name_no_url_and_every_install_has_the_same_versions(name: str) -> None:
+    assert "://" not in (ROOT / name).read_text()
+    assert pins(name).items() <= pins("constraints.txt").items()
 
 
 def test_a_serving_install_brings_no_learner_and_no_dataflow_engine() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from membrane.examples import CLOSED, HORIZON_PASSED, QUIET
 from membrane.labelling import CONTENT, DISSATISFIED, NPS
 from models.bundle import Kind
 from storage.metric_files import use_directory
-from training.prequential import BASELINES, LEARNER, TREES
+from training.prequential import BASELINES, DETECTORS, LEARNER, TREES
 
 FUNCTIONS: Final = frozenset({DISSATISFIED, CONTENT, NPS, CLOSED, QUIET, HORIZON_PASSED})
 GIVEN: Final = "given"
@@ -32,6 +33,8 @@ class LearnerMetrics:
         self._drift = Counter(
             "membrane_model_drift", "Changes found in errors or features.", ["model", "detector"], registry=registry
         )
+        for kind, detector in product(get_args(Kind), DETECTORS):
+            self._drift.labels(f"online-{kind}", detector)  # from 0 on: the first change is an increase, too
         self._refused = Counter(
             "membrane_model_refused",
             "Bundles that were not published: the export differed from its source.",

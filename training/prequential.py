@@ -35,6 +35,7 @@ WATCHED: Final = ("tone_mean_7d", "open_cases", "usage_ratio_7d_30d", "silence")
 LEARNER, MAJORITY, NO_CHANGE, TREES = "learner", "majority", "no_change", "trees"
 BASELINES: Final = (MAJORITY, NO_CHANGE, RULES)
 ERROR: Final = "error"
+DETECTORS: Final = (ERROR, *(f"feature:{name}" for name in WATCHED))
 
 Answers = dict[str, tuple[float, ...]]
 """By who gave them: probabilities of the classes."""

@@ -1,0 +1,1 @@
+"""Manifests, alert rules and the dashboard, with what generates parts of them."""
