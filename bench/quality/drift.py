@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from river.drift import ADWIN
 
 from bench.quality.simulated import START, Floats, Part, simulated
 from bench.rows import Row
@@ -24,15 +25,18 @@ _FACTORS: Final = (("case", 4.0), ("message", 3.0))
 
 
 class Course(NamedTuple):
-    """Log-loss at each label, tested before it is learned, and the labels after the drift at which the detector on the
-    errors fired."""
+    """At each label, tested before it is learned: log-loss and whether the likeliest stage was wrong. And the labels
+    after the drift at which the learner's own detector told that errors rise, and at which ADWIN did that forgets
+    nothing."""
 
     losses: Floats
+    wrong: Floats
     fired: list[int]
+    fired_whole: list[int]
 
 
 def drift_rows(*, quick: bool) -> Iterator[Row]:
-    """The learner that goes on, the one that begins anew when its detector fires, and the one that learns no more."""
+    """The learner that goes on, one that begins anew when errors have risen, and one that learns no more."""
     customers, days = (60, 60) if quick else (400, 150)
     moment = START + days // 2 * DAY + 15 * DAY
     part = simulated(customers, days, SEED, Drift(moment, _TONE, _FACTORS))
@@ -41,45 +45,72 @@ def drift_rows(*, quick: bool) -> Iterator[Row]:
     changed = int(np.searchsorted(part.times[order], moment))
     for name, options in (
         ("goes on learning", {}),
-        ("begins anew when its detector fires", {"anew": True}),
+        ("begins anew when errors have risen", {"anew": True}),
         ("learns no more", {"stops": True}),
     ):
-        yield _row(name, _course(part, order.tolist(), changed, **options), changed, len(order), part)
+        yield _row(name, _course(part, order.tolist(), changed, **options), changed, part)
 
 
 def _course(part: Part, order: list[int], changed: int, *, anew: bool = False, stops: bool = False) -> Course:
     model = OnlineModel("stage", untaught("stage", part.rows.shape[1]))
-    detector = Detector(Watch(DELTA_ERROR))
-    losses, fired = np.empty(len(order)), []
+    detector, whole = Detector(Watch(DELTA_ERROR, rises=True)), _Whole()
+    course = Course(np.empty(len(order)), np.empty(len(order)), [], [])
     for number, index in enumerate(order):
         row, label = part.rows[index].tolist(), int(part.truth[index])
         logs = model.logs(row)
-        losses[number] = -logs[label]
-        if detector.update(float(max(logs) > logs[label])) and number >= changed:
-            fired.append(number - changed)
-            if anew:
-                model = OnlineModel("stage", untaught("stage", part.rows.shape[1]))
+        wrong = float(max(logs) > logs[label])
+        course.losses[number], course.wrong[number] = -logs[label], wrong
+        for one, fired in ((detector, course.fired), (whole, course.fired_whole)):
+            if one.update(wrong) and number >= changed:
+                fired.append(number - changed)
+                if anew and one is whole:
+                    model = OnlineModel("stage", untaught("stage", part.rows.shape[1]))
         if not (stops and number >= changed):
             model.learn(row, label, 1.0)
-    return Course(losses, fired)
+    return course
 
 
-def _row(name: str, course: Course, changed: int, total: int, part: Part) -> Row:
+class _Whole:
+    """ADWIN over all errors since the last change: the learner's own looks at the latest thousand at most."""
+
+    def __init__(self) -> None:
+        self._adwin: Any = ADWIN(delta=DELTA_ERROR)  # type: ignore[no-untyped-call]
+
+    def update(self, value: float) -> bool:
+        """Whether the mean has risen."""
+        before = self._adwin.estimation
+        self._adwin.update(value)
+        return bool(self._adwin.drift_detected and self._adwin.estimation > before)
+
+
+def _row(name: str, course: Course, changed: int, part: Part) -> Row:
     before = float(course.losses[max(0, changed - _BEFORE) : changed].mean())
     after = course.losses[changed:]
     window = min(_WINDOW, max(1, len(after) // 4))
     means = np.convolve(after, np.ones(window) / window, mode="valid")
     back = np.flatnonzero(means <= TOLERATED * before)
-    first, last = float(means[0]), float(after[len(after) // 2 :].mean())
     labels = int(back[0]) + window if len(back) else len(after)
-    found = f"back after {labels:,} labels" if len(back) else f"not back within {labels:,} labels"
-    fired = f"detector fired at label {course.fired[0]:,}" if course.fired else "the detector never fired"
-    levels = f"log-loss before {before:.3f}, first {window} labels {first:.3f}, later half {last:.3f}"
+    ends = "" if len(back) else "not back at the end; "
     return Row(
-        f"drift, {name}: labels until the log-loss is within 10 %", "labels",
-        float(labels),
-        f"{len(part.logs):,} customers, {total:,} labels, {changed:,} before the drift, seed {part.seed}",
-        control=round(before, 4),
-        note=f"{found}; {levels}; {fired}",
-        details={"fired": course.fired},
+        f"drift, {name}: labels until the log-loss is within 10 %", "labels", float(labels),
+        f"{len(part.logs):,} customers, {len(course.losses):,} labels, {changed:,} before the drift, seed {part.seed}",
+        note=f"{ends}log-loss (errors) {_levels(course, changed, window)}; drift told by the learner's detector "
+        f"{_first(course.fired)}, by one over all labels {_first(course.fired_whole)}",
+        details={"before": before, "fired": course.fired, "fired_whole": course.fired_whole},
     )  # fmt: skip
+
+
+def _levels(course: Course, changed: int, window: int) -> str:
+    half = (changed + len(course.losses)) // 2
+    spans = {
+        "before": slice(max(0, changed - _BEFORE), changed),
+        f"at the first {window}": slice(changed, changed + window),
+        "in the later half": slice(half, None),
+    }
+    return ", ".join(
+        f"{name} {course.losses[span].mean():.3f} ({course.wrong[span].mean():.1%})" for name, span in spans.items()
+    )
+
+
+def _first(fired: list[int]) -> str:
+    return f"at label {fired[0]:,}" if fired else "never"

@@ -96,7 +96,7 @@ def _retrained(learn: Part, choosing: Part, test: Part, *, quick: bool) -> Itera
     chosen = choose(
         Rows(learn.rows[every].astype(np.float64), learn.truth[every], None, None),
         Rows(choosing.rows[held_out].astype(np.float64), choosing.truth[held_out], None, None),
-        Wish(("linear",) if quick else ("linear", "trees"), balanced=False, seed=7),
+        Wish(len(STAGES), ("linear",) if quick else ("linear", "trees"), balanced=False, seed=7),
         lambda: None,
     )
     found = [chosen.probabilities(part.rows.astype(np.float64)) for part in (choosing, test)]
