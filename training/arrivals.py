@@ -13,7 +13,12 @@ _MONDAY = 72  # 1970-01-01 was a Thursday: hour 72 of a week that begins on Mond
 
 
 def draw(
-    segments: Segments, begin_ms: int, end_ms: int, activity: npt.NDArray[np.float64], random: np.random.Generator
+    segments: Segments,
+    begin_ms: int,
+    end_ms: int,
+    activity: npt.NDArray[np.float64],
+    random: np.random.Generator,
+    drift: rates.Drift = rates.NO_DRIFT,
 ) -> list[tuple[int, int, int]]:
     """(epoch ms, customer, index into `rates.ARRIVALS`) in time order for one step of whole hours.
 
@@ -24,7 +29,7 @@ def draw(
     members = np.bincount(segments.stage, minlength=len(rates.RATES))
     first = np.cumsum(members) - members
     weights = _weights(begin_ms, end_ms)
-    expected = rates.RATES * weights.sum(axis=1)[rates.PROFILE] * members[:, None]
+    expected = drift.rates_at(begin_ms) * weights.sum(axis=1)[rates.PROFILE] * members[:, None]
     cell = np.repeat(np.arange(expected.size), random.poisson(expected).ravel())
     stage, kind = np.divmod(cell, len(rates.ARRIVALS))
     member = order[first[stage] + (random.random(len(cell)) * members[stage]).astype(np.int64)]

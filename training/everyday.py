@@ -15,9 +15,10 @@ _LANGUAGES: Final = (("es", "Europe/Madrid"), ("en", "Europe/London"))
 class Everyday:
     """What customers do by themselves. `usage` is each customer's usual level; `actions` go by kind of arrival."""
 
-    def __init__(self, world: World, usage: list[float]) -> None:
+    def __init__(self, world: World, usage: list[float], drift: rates.Drift = rates.NO_DRIFT) -> None:
         self._world = world
         self._usage = usage
+        self._drift = drift
         self.actions: dict[str, Callable[[int, int], None]] = {
             "message": self._message,
             "usage": self._measure,
@@ -52,7 +53,8 @@ class Everyday:
         world, stage = self._world, self._world.stage[customer]
         channel = world.pick(rates.MESSAGE_CHANNELS, rates.MESSAGE_CHANNEL_ODDS[stage])
         interaction = world.name("interaction")
-        self._say(t, customer, channel, world.random.gauss(*rates.SENTIMENT[stage]), interaction)
+        mean, noise = rates.SENTIMENT[stage]
+        self._say(t, customer, channel, world.random.gauss(mean + self._drift.tone_at(t), noise), interaction)
         if channel in ("phone", "chat"):
             seconds = int(world.random.lognormvariate(5.7, 0.6))
             data = {

@@ -6,9 +6,11 @@ The numbers are invented so that stages differ in the way practitioners describe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from membrane.times import HOUR
 from membrane.vocabulary import STAGES
@@ -65,6 +67,30 @@ HOURS_OF_WEEK: Final = np.array(
 )
 PROFILE: Final = np.array([MACHINE if k in _MACHINE else OFFICE if k in _OFFICE else PEOPLE for k in ARRIVALS])
 RATES: Final = np.array([[*RATES_PER_DAY[kind], 0.0] for kind in ARRIVALS]).T / 24  # (7 stages, kinds) per hour
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is otherwise from a moment (epoch ms, a whole hour) on: customers speak in another `tone` (added to every
+    sentiment), and some things happen so many times as often (`factors`, by kind of arrival)."""
+
+    from_ms: int
+    tone: float = 0.0
+    factors: tuple[tuple[str, float], ...] = ()
+
+    def tone_at(self, t: int) -> float:
+        """What is added to a sentiment at t."""
+        return self.tone if t >= self.from_ms else 0.0
+
+    def rates_at(self, t: int) -> npt.NDArray[np.float64]:
+        """(7 stages, kinds) per hour, from t on."""
+        if t < self.from_ms:
+            return RATES
+        factors = dict(self.factors)
+        return np.asarray(RATES * np.array([factors.get(kind, 1.0) for kind in ARRIVALS]))
+
+
+NO_DRIFT: Final = Drift(0)
 
 # ---- what they say ------------------------------------------------------------------------------------------------
 SENTIMENT: Final = ((-0.72, 0.18), (0.15, 0.35), (-0.42, 0.28), (-0.15, 0.30), (0.58, 0.22), (0.12, 0.28))

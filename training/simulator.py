@@ -43,12 +43,14 @@ class Step(NamedTuple):
     truths: tuple[Truth, ...]
 
 
-def simulate(customers: int, *, days: int, seed: int, start_ms: int) -> Iterator[Step]:
+def simulate(
+    customers: int, *, days: int, seed: int, start_ms: int, drift: rates.Drift = rates.NO_DRIFT
+) -> Iterator[Step]:
     """Simulate `customers` for `days` from `start_ms` (a whole hour) on, some hours at a time."""
     if customers < 1 or days < 1 or start_ms % HOUR:
         asked = f"{customers} customers, {days} days, start {start_ms} ms"
         raise ValueError(f"simulate: at least one customer, one day and a start at a whole hour required, got {asked}")
-    return _Simulation(customers, days, seed, start_ms).steps()
+    return _Simulation(customers, days, seed, start_ms, drift).steps()
 
 
 def write_simulation(
@@ -79,7 +81,8 @@ def _no_cycle_search() -> Iterator[None]:
 
 
 class _Simulation:
-    def __init__(self, customers: int, days: int, seed: int, start_ms: int) -> None:
+    def __init__(self, customers: int, days: int, seed: int, start_ms: int, drift: rates.Drift) -> None:
+        self._drift = drift
         self._random = np.random.default_rng(seed)
         self._begin, self._end = start_ms, start_ms + days * DAY
         self._latent = Latent(customers, self._begin, self._end, self._random)
@@ -87,7 +90,7 @@ class _Simulation:
         self._world = World(self._latent, seed)
         self._outreach = Outreach(self._world)
         self._cases = Casework(self._world, self._outreach.after_resolution)
-        self._everyday = Everyday(self._world, self._random.lognormal(3.7, 0.6, customers).tolist())
+        self._everyday = Everyday(self._world, self._random.lognormal(3.7, 0.6, customers).tolist(), drift)
         self._actions = [self._action(kind) for kind in rates.ARRIVALS]
         for customer in np.flatnonzero(self._latent.established).tolist():
             self._world.later(self._begin + int(self._world.random.random() * DAY), customer, self._everyday.introduce)
@@ -97,7 +100,7 @@ class _Simulation:
         for begin in range(self._begin, self._end, length):
             end = begin + length
             segments, changes = self._latent.advance(end)
-            due = arrivals.draw(segments, begin, end, self._activity, self._random)
+            due = arrivals.draw(segments, begin, end, self._activity, self._random, self._drift)
             truths: list[Truth] = []
             self._play(due, changes, truths)
             self._world.run_until(end - 1)

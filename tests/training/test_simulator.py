@@ -11,6 +11,7 @@ import pytest
 from membrane.signals import TYPES, check
 from membrane.times import DAY, HOUR, parse_time
 from membrane.vocabulary import STAGES
+from training import rates
 from training.labels import TruthTable
 from training.simulator import simulate, write_simulation
 
@@ -168,3 +169,23 @@ def test_memory_does_not_grow_with_the_days():
 def test_an_impossible_simulation_is_refused_at_once(customers, days, start):
     with pytest.raises(ValueError, match="required, got"):
         simulate(customers, days=days, seed=1, start_ms=start)
+
+
+def test_a_drift_changes_what_comes_after_it_and_nothing_before():
+    moment = START_MS + 10 * DAY
+    drift = rates.Drift(moment, tone=-0.3, factors=(("case", 3.0),))
+
+    def signals(drift):
+        steps = simulate(300, days=20, seed=5, start_ms=START_MS, drift=drift)
+        return [event for step in steps for event in step.signals]
+
+    def counted(events, name):
+        return sum(event["type"] == f"cx.{name}.v1" for event in events)
+
+    plain, drifted = signals(rates.NO_DRIFT), signals(drift)
+    before = [[e for e in events if parse_time(e["time"]) < moment] for events in (plain, drifted)]
+    after = [[e for e in events if parse_time(e["time"]) >= moment] for events in (plain, drifted)]
+    tones = [[e["data"]["sentiment"] for e in part if e["type"] == "cx.message.received.v1"] for part in after]
+    assert before[0] == before[1]
+    assert counted(after[1], "case.opened") > 1.5 * counted(after[0], "case.opened")
+    assert np.mean(tones[1]) < np.mean(tones[0]) - 0.2
