@@ -24,7 +24,7 @@ demo: ## play the story end to end through real processes (ARGS=--once: check ea
 	@$(BIN)/membrane demo $(ARGS)
 
 test: install lint ## everything that must be green: lint, types, imports, tests, coverage of membrane/
-	$(BIN)/pytest -n $(WORKERS) --cov --cov-fail-under=$(COVERAGE)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-fail-under=$(COVERAGE)
 
 lint: install ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -70,12 +70,17 @@ def describe_end(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def write_pid(path: Path, pid: int) -> None:
-    """Puts a pid into a file; readers see the old or the new one, whole."""
+def write_whole(path: Path, text: str) -> None:
+    """Puts a line of ASCII into a file that others wait for; they see the old or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(f"{pid}\n", encoding="ascii")
+    temporary.write_text(text, encoding="ascii")
     temporary.replace(path)
+
+
+def write_pid(path: Path, pid: int) -> None:
+    """Puts a pid into a file; readers see the old or the new one, whole."""
+    write_whole(path, f"{pid}\n")
 
 
 def read_pid(path: Path) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cli.output import complain, print_json, say
-from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file, read_pid
+from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file, read_pid, write_whole
 from cli.supervisor import Child, Supervisor
 from membrane.errors import UsageError
 from storage.clock import wall_ms
@@ -32,7 +32,7 @@ def up(args: argparse.Namespace) -> int:
         _prepare(args)
         port = args.port or free_port(args.host)
         url = f"http://{_address(args.host)}:{port}"
-        (run / URL_FILE).write_text(url, encoding="ascii")
+        write_whole(run / URL_FILE, url)
         _forget_metrics(run)
         children = [
             Child("the API", _serve_command(args, port), run / "api.pid"),

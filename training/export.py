@@ -16,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
 from models.bundle import Linear
+from models.linear_graph import Affine
 from models.onnx_model import OUTPUT
 from models.trees import Trees
 from training.calibration import Head
@@ -41,7 +42,8 @@ def export(fitted: Fitted, head: Head, width: int) -> Exported:
     """A fitted candidate over `width` columns with the head of its calibration."""
     if isinstance(fitted, Pipeline):
         weights, shift = _line(fitted, head)
-        return Exported(_linear_graph(weights, shift), linear=weights)
+        parameters = (weights.mean, weights.scale, weights.low, weights.high, weights.coef, shift)
+        return Exported(Affine(*map(np.array, parameters)).to_onnx(), linear=weights)
     trees = trees_of(fitted, head)
     return Exported(_trees_graph(trees, width), trees=trees)
 
@@ -102,24 +104,6 @@ def _line(pipeline: Pipeline, head: Head) -> tuple[Linear, Floats]:
     shift = head.scale.T @ regression.intercept_ + head.shift
     table = tuple(map(tuple, coef.tolist()))
     return Linear(mean=plain.mean, scale=plain.scale, low=plain.low, high=plain.high, coef=table), shift
-
-
-def _linear_graph(weights: Linear, shift: Floats) -> bytes:
-    """Clip, standardise, multiply and add in doubles."""
-    constants = {
-        "low": np.array(weights.low), "high": np.array(weights.high), "mean": np.array(weights.mean),
-        "scale": np.array(weights.scale), "coef": np.array(weights.coef).T, "shift": shift,
-    }  # fmt: skip
-    nodes = [
-        helper.make_node("Cast", [_INPUT], ["doubles"], to=TensorProto.DOUBLE),
-        helper.make_node("Max", ["doubles", "low"], ["raised"]),
-        helper.make_node("Min", ["raised", "high"], ["clipped"]),
-        helper.make_node("Sub", ["clipped", "mean"], ["centred"]),
-        helper.make_node("Div", ["centred", "scale"], ["standardised"]),
-        helper.make_node("MatMul", ["standardised", "coef"], ["weighted"]),
-        helper.make_node("Add", ["weighted", "shift"], ["logits"]),
-    ]
-    return _graph(nodes, constants, len(weights.mean), len(shift))
 
 
 def _trees_graph(trees: Trees, width: int) -> bytes:

@@ -159,7 +159,7 @@ CALL = {"kind": "agent_call", "owner": "service", "due": "24h", "every": "2000h"
 
 @pytest.mark.parametrize("library", [TimedPack(), RevisedPack()], ids=["one", "revised"])
 @given(log=logs(), later=st.integers(0, 30 * DAY), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=12))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_laws_1_and_7_hold_for_what_time_alone_makes_owed(
     library: OneLibrary, log: MemoryLog, later: int, cuts: list[int]
 ) -> None:
@@ -525,7 +525,7 @@ def living_logs(draw: st.DrawFn) -> MemoryLog:
 
 
 @given(log=living_logs(), cuts=st.lists(st.integers(1, 9), min_size=1, max_size=12))
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_law_1_holds_with_terms_shares_layers_settings_and_pauses(log: MemoryLog, cuts: list[int]) -> None:
     whole = run(log, [len(log.records)], library=LivingPacks())
     for sizes in ([1], [2], [7], cuts):
@@ -534,7 +534,7 @@ def test_law_1_holds_with_terms_shares_layers_settings_and_pauses(log: MemoryLog
 
 
 @given(log=living_logs(), later=st.integers(0, 40 * DAY))
-@settings(max_examples=80)
+@settings(max_examples=40)
 def test_law_7_holds_with_terms_shares_layers_settings_and_pauses(log: MemoryLog, later: int) -> None:
     store = run(log, [5], library=LivingPacks())
     t = max((decode(body).clock for body in store.records.values()), default=START) + later
