@@ -12,7 +12,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-from cli.output import complain, print_json, say
+from cli.logs_arguments import log_words
+from cli.output import print_json, say
 from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file, read_pid, write_whole
 from cli.supervisor import Child, Supervisor
 from membrane.errors import UsageError
@@ -22,6 +23,7 @@ from storage.lock import WriterLock, dir_lock
 READY_SECONDS: Final = 0.5
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask, not where to listen
 URL_FILE: Final = "api.url"
+_logger: Final = logging.getLogger("membrane.up")
 
 
 def up(args: argparse.Namespace) -> int:
@@ -57,7 +59,6 @@ def serve(args: argparse.Namespace) -> int:
     from serving.config import ServeConfig
     from serving.run import serve as run_api
 
-    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     config = ServeConfig(
         data=args.data,
         host=args.host,
@@ -79,7 +80,6 @@ def stream(args: argparse.Namespace) -> int:
     """The stream."""
     from stream.runner import StreamConfig, run_stream
 
-    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     path = args.data / "run" / "stream.pid"
 
     def ready() -> None:
@@ -115,7 +115,7 @@ def _prepare(args: argparse.Namespace) -> None:
         model_keys=args.model_keys,
     )
     for warning in prepare(args.data, wishes, wall_ms()):
-        complain(warning)
+        _logger.warning("%s", warning)
 
 
 @contextmanager
@@ -176,11 +176,13 @@ def _forget_metrics(run: Path) -> None:
 def _serve_command(args: argparse.Namespace, port: int) -> list[str]:
     """What `up` has put in force is not given again."""
     command = ["serve", *_flag("--data", args.data), *_flag("--host", args.host), *_flag("--port", port)]
-    return command + _flag("--clock", args.clock) + (_flag("--keys", args.keys) if args.keys else [])
+    command += [*_flag("--clock", args.clock), *log_words(args)]
+    return command + (_flag("--keys", args.keys) if args.keys else [])
 
 
 def _stream_command(args: argparse.Namespace) -> list[str]:
-    return ["stream", *_flag("--data", args.data), *_flag("--runner", args.runner), *_flag("--batch", args.batch)]
+    command = ["stream", *_flag("--data", args.data), *_flag("--runner", args.runner), *_flag("--batch", args.batch)]
+    return command + log_words(args)
 
 
 def _learns(wish: str) -> bool:
@@ -192,7 +194,7 @@ def _learns(wish: str) -> bool:
 
 
 def _learn_command(args: argparse.Namespace) -> list[str]:
-    return ["learn", *_flag("--data", args.data)]
+    return ["learn", *_flag("--data", args.data), *log_words(args)]
 
 
 def _flag(name: str, value: object) -> list[str]:

@@ -61,6 +61,7 @@ async def _run(app: Api, services: Services, listening: socket.socket) -> int:
     """Serves, drains and returns the exit status: 0, 130 after Ctrl-C, 4 if a task beside the answers ended."""
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stop)
+    asyncio.get_running_loop().set_exception_handler(_report)
     server = Server(app, services.config)
     serving = asyncio.create_task(server.serve([listening]))
     helpers = [asyncio.create_task(services.maintain()), asyncio.create_task(app.revoker.run())]
@@ -83,6 +84,14 @@ async def _run(app: Api, services: Services, listening: socket.socket) -> int:
 def _stop_on_signals(stop: asyncio.Future[int]) -> None:
     for number, status in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         asyncio.get_running_loop().add_signal_handler(number, _stop, stop, status)
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong beside a request; the words of the loop would show what was being handled."""
+    if "exception" in context:
+        report(context["exception"])
+    else:
+        _logger.error("the event loop: %s", context["message"])
 
 
 def _stop(stop: asyncio.Future[int], status: int) -> None:

@@ -43,6 +43,7 @@ class SlowDecisions:
         """The last step, `log`, has ended."""
         steps.end("log")
         now = steps.ends[-1][1]
+        _logger.debug("decision %s", decision, extra={"told": {"decision": decision}})
         if now - steps.started <= SLOW_SECONDS:
             return
         if now - self._told_at < EVERY_SECONDS:

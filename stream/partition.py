@@ -75,6 +75,7 @@ class Partition:
         self._received_ms: int | None = None
         self._looked_at_ms = 0
         self._told: set[str] = set()
+        self._told_offset = -1
 
     def next_block(self) -> Block | None:
         """The next block, or an empty one as a heartbeat; None when there is nothing to do now, or nothing may be done
@@ -103,6 +104,7 @@ class Partition:
         self._in_flight = False
         self._store.checkpoint()
         self._conduct.observer.written(self.steps.partition, applied, self.steps.dropped)
+        self._tell_in_detail(applied)
         if self._received_ms is not None:
             self._conduct.observer.waited(max(self._conduct.now_ms() - self._received_ms, 0) / 1000)
         if any(lost.reason.startswith(UNREADABLE) for lost in self.steps.dropped):
@@ -146,8 +148,18 @@ class Partition:
         self._looked_at_ms = now
         return self.steps.find_missing()
 
+    def _tell_in_detail(self, applied: Applied) -> None:
+        """What was dropped, by its place in the log, and how far the log is applied."""
+        for lost in self.steps.dropped:
+            told = {"partition": self.steps.partition, "offset": lost.offset}
+            _logger.info("a record is left out: %s", lost.reason.split(":")[0], extra={"told": told})
+        if applied.commit.next_offset != self._told_offset and _logger.isEnabledFor(logging.DEBUG):
+            self._told_offset = applied.commit.next_offset
+            told = {"partition": self.steps.partition, "offset": self._told_offset}
+            _logger.debug("partition %s is applied up to offset %s", *told.values(), extra={"told": told})
+
     def _tell(self, message: str) -> None:
         """Once each."""
         if message not in self._told:
             self._told.add(message)
-            _logger.warning(message)
+            _logger.warning("%s", message, extra={"told": {"partition": self.steps.partition}})
