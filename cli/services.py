@@ -19,6 +19,7 @@ from cli.supervisor import Child, Supervisor
 from membrane.errors import UsageError
 from storage.clock import wall_ms
 from storage.lock import WriterLock, dir_lock
+from storage.traces import INSTALL, are_installed, are_wanted
 
 READY_SECONDS: Final = 0.5
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask, not where to listen
@@ -29,6 +30,7 @@ _logger: Final = logging.getLogger("membrane.up")
 def up(args: argparse.Namespace) -> int:
     """Takes the directory, prepares it and supervises its processes."""
     leave_on_sigterm()
+    _look_for_traces(args)
     run, learns = args.data / "run", _learns(args.learn)
     with only_one(args.data), pid_file(run / "up.pid"):
         _prepare(args)
@@ -54,6 +56,7 @@ def up(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     """The decision API."""
     leave_on_sigterm()
+    _look_for_traces(args)
     if args.parent_pid is None:
         _prepare(args)
     from serving.config import ServeConfig
@@ -80,6 +83,7 @@ def stream(args: argparse.Namespace) -> int:
     """The stream."""
     from stream.runner import StreamConfig, run_stream
 
+    _look_for_traces(args)
     path = args.data / "run" / "stream.pid"
 
     def ready() -> None:
@@ -116,6 +120,12 @@ def _prepare(args: argparse.Namespace) -> None:
     )
     for warning in prepare(args.data, wishes, wall_ms()):
         _logger.warning("%s", warning)
+
+
+def _look_for_traces(args: argparse.Namespace) -> None:
+    """Says what to install for the traces that the environment asks for; `up` says it for its children."""
+    if args.parent_pid is None and are_wanted() and not are_installed():
+        _logger.warning("the environment asks for traces (OTEL_EXPORTER_OTLP_...), none are sent: %s", INSTALL)
 
 
 @contextmanager
