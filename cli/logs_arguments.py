@@ -10,8 +10,10 @@ from cli.options import CommandParser, one_of
 
 def add_log_options(parser: CommandParser) -> None:
     """How it logs on standard error."""
-    parser.option("--log-format", one_of(*FORMATS), "lines of text, or one JSON object a line", default="text")
-    parser.option("--log-level", one_of(*LEVELS), "the least that is told", default="warning")
+    formats = "text, or json: one object a line"
+    parser.option("--log-format", one_of(*FORMATS), formats, default="text", metavar="FORMAT")
+    levels = f"the least that is told: {', '.join(LEVELS)}"
+    parser.option("--log-level", one_of(*LEVELS), levels, default="warning", metavar="LEVEL")
 
 
 def log_words(args: argparse.Namespace) -> list[str]:
