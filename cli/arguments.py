@@ -8,6 +8,7 @@ from typing import Any, Final
 from cli.examples_arguments import add_examples
 from cli.ingest_arguments import add_ingest
 from cli.learning_arguments import add_learn_option, add_learning
+from cli.logs_arguments import add_log_options
 from cli.models_arguments import add_models
 from cli.options import CommandParser, moment, one_of, path, share, whole
 from cli.training_arguments import add_training
@@ -44,7 +45,7 @@ def build_parser() -> CommandParser:
 
 def _command(commands: Commands, name: str, handler: str, text: str, example: str) -> CommandParser:
     parser: CommandParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-    parser.set_defaults(handler=handler, parent_pid=None)
+    parser.set_defaults(handler=handler, parent_pid=None, log_format=None)
     parser.switch("--json", "answer in JSON")
     return parser
 
@@ -71,6 +72,7 @@ def _add_services(commands: Commands) -> None:
         parser.option("--partitions", whole(1, 256), "partitions of the log, fixed when DATA is made", metavar="N")
         parser.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
         _service_options(parser)
+        add_log_options(parser)
     add_learn_option(up)
     add_learning(commands, _command, _data)
     stream.switch("--takeover", "take over from a writer that hangs")

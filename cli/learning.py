@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ from contextlib import closing, nullcontext
 from typing import Any, Final
 
 from cli.exits import DONE
+from cli.logs_arguments import log_words
 from cli.output import ProgressBar, number, print_json, say
 from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file
 from storage.directory import DataDir
@@ -27,7 +27,6 @@ def learn(args: argparse.Namespace) -> int:
     leave_on_sigterm()
     if args.parent_pid is not None:
         os.nice(NICENESS)
-    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     directory = DataDir.existing(args.data)
     if args.grow is not None:
         return _grow(args, directory)
@@ -52,7 +51,7 @@ def _learn(args: argparse.Namespace, directory: DataDir, reader: Any) -> int:
         trees_every=args.trees_every,
         once=args.once,
         grow=lambda kind, folder: (
-            command_line(["learn", f"--data={args.data}", f"--grow={kind}", f"--into={folder}"]),
+            command_line(["learn", f"--data={args.data}", f"--grow={kind}", f"--into={folder}", *log_words(args)]),
             own_environment(),
         ),
     )

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from cli.logs_arguments import add_log_options
 from cli.options import CommandParser, one_of, path, whole
 from membrane.times import parse_duration
 
@@ -26,6 +27,7 @@ def add_learning(commands: Any, command: Command, data: Callable[[CommandParser]
     learn.option("--trees-every", whole(0, 1_000_000), trees, default=2_000, metavar="N")
     learn.switch("--once", "learn what there is, publish and exit")
     learn.switch("--progress", "show progress although standard error is no terminal")
+    add_log_options(learn)
     learn.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
     learn.add_argument("--grow", choices=("stage", "churn"), help=argparse.SUPPRESS)
     learn.add_argument("--into", type=path, help=argparse.SUPPRESS)
