@@ -19,7 +19,7 @@ import msgspec
 
 from membrane.errors import StoreUnavailable
 from membrane.ports import Erasure, RecordKind, partition_of
-from storage import openings
+from storage import openings, tallies
 from storage.directory import DataDir
 from storage.keys import customer_key
 from storage.schema import ERASED, for_partition
@@ -40,6 +40,7 @@ _OF_A_JSON: Final = "tenant = :tenant AND CASE WHEN json_valid(CAST({0} AS TEXT)
 _OTHERWISE: Final = {
     "records": f"key = :key AND {_MINE}",
     "contacts": "customer_key = :key",
+    "previous": "customer_key = :key",
     "dead_letters": _OF_A_JSON.format("payload", "$.subject") + " = :customer",
     "pauses": _OF_A_JSON.format("body", "$.pause.what")
     + " = 'customer' AND CAST(body AS TEXT) ->> '$.pause.name' = :customer",
@@ -47,7 +48,10 @@ _OTHERWISE: Final = {
     "revocations": _OF_A_JSON.format("body", "$.customer") + " = :customer",
 }
 """Tables without a column for the customer, and which of their rows are one's."""
-WITHOUT_CUSTOMERS: Final = frozenset({"meta", "stores", "revisions", "seen_segments", "store", "openings", "erased"})
+WITHOUT_CUSTOMERS: Final = frozenset(
+    {"meta", "stores", "revisions", "seen_segments", "store", "openings", "obligation_tallies", "erased"}
+    | {"learner", "targets", "recent"}
+)
 """Tables of which no row is about one customer (nor is any of `seen_<n>`, hashes of the ids of signals)."""
 _POISONED: Final = (
     "DELETE FROM dead_letters WHERE partition = :partition AND position IN"
@@ -132,9 +136,11 @@ def other_stores(directory: DataDir) -> list[Path]:
 def erase_records(connection: apsw.Connection, tenant: str, customer: str, key_of: Hash = customer_key) -> Removed:
     """Inside a transaction of a records store: deletes the customer's record and all that came of it."""
     removed = {"records": int(remove(connection, tenant, customer, key_of))}
-    owed = "SELECT id FROM obligations WHERE tenant = ? AND customer = ?"
-    for (obligation,) in select(connection, owed, (tenant, customer)):
-        openings.count(connection, obligation, -1)
+    owed = select(connection, "SELECT id FROM obligations WHERE tenant = ? AND customer = ?", (tenant, customer))
+    for counts in (openings, tallies):
+        counts.make(connection)
+        for (obligation,) in owed:
+            counts.count(connection, obligation, -1)
     connection.execute("DELETE FROM openings WHERE opened <= 0")
     return removed | delete_rows(connection, tenant, customer)
 
