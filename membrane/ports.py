@@ -118,7 +118,7 @@ class Learned:
     examples: list[tuple[int, str, str, int, int | None, bytes]] = field(default_factory=list)
     # (offset, tenant, customer, time, end of the horizon of churn that is waited for, `examples.Served`)
     labels: list[tuple[int, int, int, int, str, int, int, int, int]] = field(default_factory=list)
-    # (number, the fields of a `record.Label`, offset of its example, and after which time this must be to be kept still)
+    # (number, the fields of a `record.Label`, offset of its example, and after which time this must lie)
     decided: list[int] = field(default_factory=list)  # offsets of examples whose horizon is waited for no more
     offset_bound: int = -1  # examples are dropped up to this offset,
     time_bound: int = -1  # and up to this time,
