@@ -2,7 +2,7 @@
 
 The tables that name a customer have the columns `tenant` and `customer` and are found by them, so that a new one is
 covered from its first day; the few that name it otherwise stand here. A deleted row stays legible in the write-ahead
-log until that is copied and cut (`purge`).
+log until that is copied and cut, and in the pages that rows have moved out of (`purge`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 from membrane.errors import StoreUnavailable
 from membrane.ports import Erasure, RecordKind, partition_of
-from storage import openings, tallies
+from storage import gaps, openings, tallies
 from storage.directory import DataDir
 from storage.keys import customer_key
 from storage.schema import ERASED, for_partition
@@ -168,14 +168,24 @@ def count_rows(path: Path, tenant: str, customer: str) -> Removed:
 
 
 def purge(path: Path, seconds: float = PURGE_SECONDS) -> None:
-    """Copies the write-ahead log of a store into it and cuts it to nothing. StoreUnavailable while readers of older
-    states are in the way for too long."""
+    """Writes over what deleted rows left behind in a store: its write-ahead log is copied into it and cut to nothing,
+    and what lies between the rows is cleared. StoreUnavailable while readers of older states are in the way for too
+    long."""
     end = time.monotonic() + seconds
     with _open(path) as connection:
-        while select(connection, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+        _cut(path, connection, end)
+        while not gaps.clear(path, connection):
+            _cut(path, connection, end)
             if time.monotonic() > end:
-                raise StoreUnavailable(f"{path}: a reader or a writer keeps its write-ahead log from being cut")
-            time.sleep(0.02)
+                raise StoreUnavailable(f"{path}: writers leave no moment in which its pages can be cleared")
+        _cut(path, connection, end)
+
+
+def _cut(path: Path, connection: apsw.Connection, end: float) -> None:
+    while select(connection, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+        if time.monotonic() > end:
+            raise StoreUnavailable(f"{path}: a reader or a writer keeps its write-ahead log from being cut")
+        time.sleep(0.02)
 
 
 @contextmanager
