@@ -112,18 +112,17 @@ class Effect:
 
 @dataclass(slots=True)
 class Learned:
-    """What one step of the stream has to learn from. Examples and labels are numbered from 1 in each partition, in the
-    order of the log; an example is known by the offset of the log record whose vector it is."""
+    """What one step of the stream has to learn from. An example is known by the offset of the log record whose vector
+    it is; the numbers of labels grow with the log."""
 
-    examples: list[tuple[int, int, str, str, int, int | None, bytes]] = field(default_factory=list)
-    # (offset, number, tenant, customer, time, end of the horizon of churn that is waited for, `examples.Served`)
-    labels: list[tuple[int, int, int, int, str, int, int, int, int, int]] = field(default_factory=list)
-    # (number, the fields of a `record.Label`, offset of its example, and which examples are still kept: those with a
-    # greater number than this, and a later time than this)
+    examples: list[tuple[int, str, str, int, int | None, bytes]] = field(default_factory=list)
+    # (offset, tenant, customer, time, end of the horizon of churn that is waited for, `examples.Served`)
+    labels: list[tuple[int, int, int, int, str, int, int, int, int]] = field(default_factory=list)
+    # (number, the fields of a `record.Label`, offset of its example, and after which time this must lie)
     decided: list[int] = field(default_factory=list)  # offsets of examples whose horizon is waited for no more
-    number_bound: int = 0
-    time_bound: int = 0  # the first examples are dropped while their number or time is not greater than these
-    labels_bound: int = 0  # labels are dropped up to this number
+    offset_bound: int = -1  # examples are dropped up to this offset,
+    time_bound: int = -1  # and up to this time,
+    labels_bound: int = -1  # and labels up to this number
 
 
 @dataclass(slots=True)
@@ -173,8 +172,8 @@ class StateStore(Protocol):
     def due_before(self, t: int, limit: int) -> list[tuple[str, str, int]]:
         """Customers whose next due time is <= t, and that time, by (due time, tenant, customer)."""
 
-    def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
-        """The examples whose horizon ends at or before t: its end, their offset, number and time."""
+    def horizons(self, t: int) -> list[tuple[int, int, int]]:
+        """The examples whose horizon ends at or before t: its end, their offset and time."""
 
     def named(self, customer_key: int) -> list[tuple[str, str]]:
         """The customers that have a record, and names of that hash."""

@@ -70,9 +70,9 @@ def finish(directory: DataDir, partition: int, erased: Callable[[], Iterable[int
                 for key in erased():
                     for name in named(connection, key):
                         erasing.erase_records(connection, *name)
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             connection.close()
+    erasing.purge(place)
 
 
 def start_of(directory: DataDir, partition: int, customers: Iterable[Customer]) -> Start:

@@ -28,7 +28,7 @@ class Digest(msgspec.Struct, frozen=True):
 
 def digest(path: str | Path) -> Digest:
     """The digest over (key, record bytes) in key order, the outbox without its delivery state, and what there is to
-    learn from.
+    learn from: of all of them every field, and no number that depends on how many rows others have.
 
     Read-only, each partition at one moment, also beside a running writer. UsageError if there is no data directory;
     RecordUnreadable or StoreUnavailable if a store cannot be read.

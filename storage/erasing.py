@@ -2,7 +2,7 @@
 
 The tables that name a customer have the columns `tenant` and `customer` and are found by them, so that a new one is
 covered from its first day; the few that name it otherwise stand here. A deleted row stays legible in the write-ahead
-log until that is copied and cut (`purge`).
+log until that is copied and cut, and in the pages that rows have moved out of (`purge`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 
 from membrane.errors import StoreUnavailable
 from membrane.ports import Erasure, RecordKind, partition_of
-from storage import openings
+from storage import gaps, openings, tallies
 from storage.directory import DataDir
 from storage.keys import customer_key
 from storage.schema import ERASED, for_partition
@@ -40,6 +40,7 @@ _OF_A_JSON: Final = "tenant = :tenant AND CASE WHEN json_valid(CAST({0} AS TEXT)
 _OTHERWISE: Final = {
     "records": f"key = :key AND {_MINE}",
     "contacts": "customer_key = :key",
+    "previous": "customer_key = :key",
     "dead_letters": _OF_A_JSON.format("payload", "$.subject") + " = :customer",
     "pauses": _OF_A_JSON.format("body", "$.pause.what")
     + " = 'customer' AND CAST(body AS TEXT) ->> '$.pause.name' = :customer",
@@ -47,7 +48,10 @@ _OTHERWISE: Final = {
     "revocations": _OF_A_JSON.format("body", "$.customer") + " = :customer",
 }
 """Tables without a column for the customer, and which of their rows are one's."""
-WITHOUT_CUSTOMERS: Final = frozenset({"meta", "stores", "revisions", "seen_segments", "store", "openings", "erased"})
+WITHOUT_CUSTOMERS: Final = frozenset(
+    {"meta", "stores", "revisions", "seen_segments", "store", "openings", "obligation_tallies", "erased"}
+    | {"learner", "targets", "recent"}
+)
 """Tables of which no row is about one customer (nor is any of `seen_<n>`, hashes of the ids of signals)."""
 _POISONED: Final = (
     "DELETE FROM dead_letters WHERE partition = :partition AND position IN"
@@ -132,9 +136,11 @@ def other_stores(directory: DataDir) -> list[Path]:
 def erase_records(connection: apsw.Connection, tenant: str, customer: str, key_of: Hash = customer_key) -> Removed:
     """Inside a transaction of a records store: deletes the customer's record and all that came of it."""
     removed = {"records": int(remove(connection, tenant, customer, key_of))}
-    owed = "SELECT id FROM obligations WHERE tenant = ? AND customer = ?"
-    for (obligation,) in select(connection, owed, (tenant, customer)):
-        openings.count(connection, obligation, -1)
+    owed = select(connection, "SELECT id FROM obligations WHERE tenant = ? AND customer = ?", (tenant, customer))
+    for counts in (openings, tallies):
+        counts.make(connection)
+        for (obligation,) in owed:
+            counts.count(connection, obligation, -1)
     connection.execute("DELETE FROM openings WHERE opened <= 0")
     return removed | delete_rows(connection, tenant, customer)
 
@@ -162,14 +168,24 @@ def count_rows(path: Path, tenant: str, customer: str) -> Removed:
 
 
 def purge(path: Path, seconds: float = PURGE_SECONDS) -> None:
-    """Copies the write-ahead log of a store into it and cuts it to nothing. StoreUnavailable while readers of older
-    states are in the way for too long."""
+    """Writes over what deleted rows left behind in a store: its write-ahead log is copied into it and cut to nothing,
+    and what lies between the rows is cleared. StoreUnavailable while readers of older states are in the way for too
+    long."""
     end = time.monotonic() + seconds
     with _open(path) as connection:
-        while select(connection, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+        _cut(path, connection, end)
+        while not gaps.clear(path, connection):
+            _cut(path, connection, end)
             if time.monotonic() > end:
-                raise StoreUnavailable(f"{path}: a reader or a writer keeps its write-ahead log from being cut")
-            time.sleep(0.02)
+                raise StoreUnavailable(f"{path}: writers leave no moment in which its pages can be cleared")
+        _cut(path, connection, end)
+
+
+def _cut(path: Path, connection: apsw.Connection, end: float) -> None:
+    while select(connection, "PRAGMA wal_checkpoint(TRUNCATE)")[0][0]:
+        if time.monotonic() > end:
+            raise StoreUnavailable(f"{path}: a reader or a writer keeps its write-ahead log from being cut")
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -18,20 +18,18 @@ from membrane.examples import WHOLE, Served
 from membrane.labelled import TARGETS, Labelled
 from membrane.ports import Learned
 from storage.record_reader import HAS_LEARNED, RecordReader
+from storage.schema import EXAMPLES
 from storage.sqlite import select
 
-HORIZONS: Final = "SELECT due, offset, number, time_ms FROM examples WHERE due <= ?"
-_EXAMPLE: Final = "INSERT OR IGNORE INTO examples VALUES(?, ?, ?, ?, ?, ?, ?)"
+_HORIZONS: Final = "SELECT due, offset, time_ms FROM examples WHERE due <= ?"
+_EXAMPLE: Final = "INSERT OR IGNORE INTO examples VALUES(?, ?, ?, ?, ?, ?)"
 _LABEL: Final = """
 INSERT OR IGNORE INTO labelled
 SELECT ?, ?, ?, ?, ?, ?, ?, offset, tenant, customer, time_ms, body FROM examples
-WHERE offset = ? AND number > ? AND time_ms > ?
+WHERE offset = ? AND time_ms > ?
 """
 _DECIDED: Final = "UPDATE examples SET due = NULL WHERE offset IN (SELECT value FROM carray(?))"
-_DROP_EXAMPLES: Final = """
-DELETE FROM examples WHERE offset < coalesce(
-    (SELECT offset FROM examples WHERE number > ? AND time_ms > ? ORDER BY offset LIMIT 1), 9223372036854775807)
-"""
+_DROP_EXAMPLES: Final = "DELETE FROM examples WHERE offset <= ? OR time_ms <= ?"
 _DROP_LABELS: Final = "DELETE FROM labelled WHERE number <= ?"
 _LABELLED: Final = (
     "number, target, label, weight, said_by, about_ms, found_ms, offset, tenant, customer, time_ms, body FROM labelled"
@@ -48,15 +46,26 @@ _DELAYS: Final = "SELECT target, found_ms - time_ms FROM labelled ORDER BY targe
 _served: Final = msgspec.msgpack.Decoder(Served)
 
 
+def make(connection: apsw.Connection) -> None:
+    """The tables of a store that is opened for writing. Examples were once numbered, and this column has to go."""
+    if select(connection, "SELECT 1 FROM pragma_table_info('examples') WHERE name = 'number'"):
+        connection.execute("ALTER TABLE examples DROP COLUMN number").fetchall()
+    connection.execute(EXAMPLES).fetchall()
+
+
+def horizons(connection: apsw.Connection, t: int) -> list[tuple[int, int, int]]:
+    """The examples whose horizon ends at or before t: its end, their offset and time. Raises apsw's errors."""
+    return select(connection, _HORIZONS, (t,))
+
+
 def write_learned(connection: apsw.Connection, learned: Learned) -> None:
     """Inside the transaction of a commit. Raises apsw's errors."""
     connection.executemany(_EXAMPLE, learned.examples)
     connection.executemany(_LABEL, learned.labels)
     if learned.decided:
         connection.execute(_DECIDED, (apsw.carray(array("q", learned.decided)),))
-    connection.execute(_DROP_EXAMPLES, (learned.number_bound, learned.time_bound))
-    if learned.labels:
-        connection.execute(_DROP_LABELS, (learned.labels_bound,))
+    connection.execute(_DROP_EXAMPLES, (learned.offset_bound, learned.time_bound))
+    connection.execute(_DROP_LABELS, (learned.labels_bound,))
 
 
 class _Meta(msgspec.Struct):

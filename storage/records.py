@@ -15,11 +15,9 @@ import apsw
 
 from membrane.errors import AnotherWriter
 from membrane.ports import Commit, Effect, PartitionMeta
-from storage import erasing, openings, tallies
+from storage import erasing, examples, openings, tallies
 from storage.directory import DataDir
-from storage.examples import HORIZONS, write_learned
 from storage.keys import customer_key
-from storage.schema import EXAMPLES
 from storage.slots import MAX_PROBES, Hash, after, find, named
 from storage.sqlite import connect, select, transaction, writing
 
@@ -99,7 +97,7 @@ class RecordStore:
                 rows = select(self._writer, "UPDATE store SET epoch = epoch + 1 RETURNING epoch")
                 openings.make(self._writer)
                 tallies.make(self._writer)
-                self._writer.execute(EXAMPLES).fetchall()
+                examples.make(self._writer)
         self.epoch = rows[0][0]
 
     def close(self) -> None:
@@ -158,16 +156,16 @@ class RecordStore:
                 self._write_obligation(row)
             self._failpoint("obligations")
             if commit.learned is not None:
-                write_learned(self._writer, commit.learned)
+                examples.write_learned(self._writer, commit.learned)
             self._failpoint("learned")
             for name in commit.erased:  # the number of an effect that goes is not given again: one was written before
                 erasing.erase_records(self._writer, *name, self._key_of)
         self._failpoint("committed")
 
-    def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
-        """The examples whose horizon ends at or before t: its end, their offset, number and time."""
+    def horizons(self, t: int) -> list[tuple[int, int, int]]:
+        """The examples whose horizon ends at or before t: its end, their offset and time."""
         with self._errors():
-            return select(self._writer, HORIZONS, (t,))
+            return examples.horizons(self._writer, t)
 
     def checkpoint(self, min_bytes: int = CHECKPOINT_BYTES) -> bool:
         """Copies the write-ahead log into the store if it has grown to `min_bytes`; never waits for anybody.

@@ -80,9 +80,10 @@ CREATE INDEX obligations_by_state ON obligations(tenant, state, due_ms);
 
 EXAMPLES: Final = """
 CREATE TABLE IF NOT EXISTS examples(
-    offset INTEGER PRIMARY KEY, number INTEGER NOT NULL, tenant TEXT NOT NULL, customer TEXT NOT NULL,
-    time_ms INTEGER NOT NULL, due INTEGER, body BLOB NOT NULL
+    offset INTEGER PRIMARY KEY, tenant TEXT NOT NULL, customer TEXT NOT NULL, time_ms INTEGER NOT NULL, due INTEGER,
+    body BLOB NOT NULL
 );
+CREATE INDEX IF NOT EXISTS examples_time ON examples(time_ms);
 CREATE INDEX IF NOT EXISTS examples_due ON examples(due, offset) WHERE due IS NOT NULL;
 CREATE TABLE IF NOT EXISTS labelled(
     number INTEGER PRIMARY KEY, target INTEGER NOT NULL, label INTEGER NOT NULL, weight INTEGER NOT NULL,

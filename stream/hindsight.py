@@ -76,7 +76,7 @@ class HeldRecords:
             heappush(self._queue, entry)
         return [(tenant, customer, due) for due, tenant, customer in found]
 
-    def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
+    def horizons(self, t: int) -> list[tuple[int, int, int]]:
         """None: nothing is learned in hindsight."""
         return []
 

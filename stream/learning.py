@@ -1,13 +1,15 @@
 """What there is to learn from: vectors kept, labels found and horizons that passed, brought into the order of the log.
 
-While a block is applied, each customer at its own pace, all of it is only gathered; `settle` then numbers it in the
-log's order, which the cut into blocks does not change. Whether an example is still kept when a label comes is told by
-its number, its time and what the log had held until then, never by whether its row is there.
+While a block is applied, each customer at its own pace, all of it is only gathered; `settle` then brings it into the
+log's order, which the cut into blocks does not change. Whether an example is still kept when a label comes, and the
+number of the label, follow from offsets of the log and from times, never from how many there are of other customers:
+whoever of these is erased, the rest stays as it is, and a learner's place in it does.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,18 +27,20 @@ from membrane.vocabulary import STAGES
 from stream.block import DecodedSignal
 from stream.meta import Meta
 
-KEPT_EXAMPLES: Final = 50_000
-"""So many examples of a partition are kept, the latest."""
-KEPT_LABELS: Final = 100_000
+KEPT_EXAMPLES: Final = 2**19
+"""The examples of so many records of a partition's log are kept, the latest: of those of simulated customers one in ten
+has an example."""
+KEPT_LABELS: Final = 2**22
+"""And the labels that so many records brought."""
 KEPT_FOR: Final = 180 * DAY
-"""And for so long, by the partition's clock."""
-HORIZONS_A_TICK: Final = 1_000
-"""A tick ends at most so many horizons; the others wait for the next."""
+"""Examples are kept for so long, by the partition's clock."""
+_LABELS_AT_ONCE: Final = 16
+"""No log record brings so many labels of one example."""
 NEVER: Final = 2**62
 _FINGERPRINT: Final = fingerprint()
 _encode: Final = msgspec.msgpack.Encoder().encode
 
-Horizons = Callable[[int], list[tuple[int, int, int, int]]]
+Horizons = Callable[[int], list[tuple[int, int, int]]]
 """`membrane.ports.StateStore.horizons`."""
 Revisions = dict[str, str]
 Scores = dict[str, tuple[float, ...]]
@@ -95,7 +99,7 @@ def ruled(record: Record, limits: Limits) -> tuple[float, ...]:
 
 
 def settle(gathered: Gathered, meta: Meta, horizons: Horizons) -> Learned | None:
-    """Everything in the log's order and numbered, to be written; None if nothing changes. `meta` counts on."""
+    """Everything in the log's order and numbered, to be written; None if nothing changes. `meta` goes on with it."""
     if not (gathered.kept or gathered.said or gathered.decided or gathered.ticks):
         meta.unmatched += gathered.unmatched
         return None
@@ -113,57 +117,60 @@ class _Settling:
         self._open = horizons(latest) if gathered.ticks else []
         self._first_end = min((one[0] for one in self._open), default=NEVER)
         self._decided: set[int] = set()
+        self._said: Counter[tuple[int, int]] = Counter()
         self._learned = Learned()
 
     def settled(self) -> Learned:
         gathered, meta = self._gathered, self._meta
-        events: list[tuple[int, int, Callable[[Any], None], Any]] = [
+        events: list[tuple[int, int, Callable[[int, Any], None], Any]] = [
             *((offset, 0, self._say, joined) for offset, joined in gathered.said),
             *((offset, 1, self._decide, example) for offset, example in gathered.decided),
             *((one[0], 2, self._keep, one) for one in gathered.kept),
             *((offset, 3, self._tick, t) for offset, t in gathered.ticks),
         ]
         events.sort(key=lambda event: event[:2])
-        for _, _, apply, what in events:
-            apply(what)
+        for offset, _, apply, what in events:
+            apply(offset, what)
         meta.unmatched += gathered.unmatched
         meta.learned_until = self._clock
-        learned = self._learned
-        learned.decided = sorted(self._decided)
-        learned.number_bound, learned.time_bound = self._bounds()
-        learned.labels_bound = meta.labels - KEPT_LABELS
-        return learned
+        self._learned.decided = sorted(self._decided)
+        return self._learned
 
-    def _bounds(self) -> tuple[int, int]:
-        return self._meta.examples - KEPT_EXAMPLES, self._clock - KEPT_FOR
-
-    def _keep(self, kept: tuple[int, str, str, int, int | None, bytes]) -> None:
-        offset, tenant, customer, time, due, body = kept
-        self._meta.examples += 1
-        self._learned.examples.append((offset, self._meta.examples, tenant, customer, time, due, body))
+    def _keep(self, offset: int, kept: tuple[int, str, str, int, int | None, bytes]) -> None:
+        self._learned.examples.append(kept)
+        time, due = kept[3:5]
         if due is not None:
-            self._open.append((due, offset, self._meta.examples, time))
+            self._open.append((due, offset, time))
             self._first_end = min(self._first_end, due)
 
-    def _say(self, joined: Joined) -> None:
+    def _say(self, offset: int, joined: Joined) -> None:
         example, label = joined
-        self._meta.labels += 1
+        if example <= offset - KEPT_EXAMPLES:
+            return
+        number = _number(offset, example - (offset - KEPT_EXAMPLES + 1), self._said[offset, example])
+        self._said[offset, example] += 1
         said = (label.target, label.label, label.weight, label.by, label.about, label.found_at)
-        self._learned.labels.append((self._meta.labels, *said, example, *self._bounds()))
+        self._learned.labels.append((number, *said, example, self._clock - KEPT_FOR))
 
-    def _decide(self, example: int) -> None:
+    def _decide(self, _: int, example: int) -> None:
         self._decided.add(example)
 
-    def _tick(self, t: int) -> None:
+    def _tick(self, offset: int, t: int) -> None:
+        """What is kept no more is told by ticks alone, which are nobody's."""
         self._clock = max(self._clock, t)
+        learned = self._learned
+        learned.offset_bound, learned.time_bound = offset - KEPT_EXAMPLES, self._clock - KEPT_FOR
+        learned.labels_bound = _number(offset - KEPT_LABELS + 1, 0, 0) - 1
         if t < self._first_end:
             return
-        number_bound, time_bound = self._bounds()
-        ended = sorted(
-            (due, offset, number, time)
-            for due, offset, number, time in self._open
-            if due <= t and offset not in self._decided and number > number_bound and time > time_bound
-        )
-        for _, offset, _, time in ended[:HORIZONS_A_TICK]:
-            self._decide(offset)
-            self._say((offset, passed(time)))
+        for due, example, time in self._open:
+            kept = example > learned.offset_bound and time > learned.time_bound
+            if due <= t and kept and example not in self._decided:
+                self._decide(offset, example)
+                self._say(offset, (example, passed(time)))
+
+
+def _number(offset: int, example: int, label: int) -> int:
+    """The number of a label of the log record at `offset`: the greater, the later the record, then the example (counted
+    from the oldest offset that is kept at that record), then the label among those of both."""
+    return (offset * KEPT_EXAMPLES + example) * _LABELS_AT_ONCE + label

@@ -25,10 +25,9 @@ class Meta(msgspec.Struct):
     `revised`: what customers are judged by has changed since. `revisions`: by kind. `stages`, `lifecycles`: customers
     by tenant, then stage or lifecycle. `go_live`, `tenants`, `pauses` (of principles), `churn_is_advisory`: what
     customers are judged by beside the principles. `entries`: into crisis, by tenant. `challengers`: digests by kind of
-    revision. `examples`, `labels`: so many were ever kept and joined, `unmatched`: labels that found no vector,
-    `learned_until`: the tick up to which horizons have ended. `unreadable`: kinds whose latest revision is missing
-    (nothing behind it is applied) or cannot be used (the last good one goes on). `seen_end_ms`: when the end of the log
-    was last seen."""
+    revision. `unmatched`: labels that found no vector, `learned_until`: the tick up to which horizons have ended.
+    `unreadable`: kinds whose latest revision is missing (nothing behind it is applied) or cannot be used (the last good
+    one goes on). `seen_end_ms`: when the end of the log was last seen."""
 
     last_tick: int = 0
     fired_until: int = 0
@@ -43,8 +42,6 @@ class Meta(msgspec.Struct):
     churn_is_advisory: bool = True
     entries: dict[str, Entries] = {}
     challengers: dict[str, list[str]] = {}
-    examples: int = 0
-    labels: int = 0
     unmatched: int = 0
     learned_until: int = 0
     unreadable: list[str] = []

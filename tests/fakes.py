@@ -40,7 +40,7 @@ class MemoryStore:
         self.due: dict[tuple[str, str], int | None] = {}
         self.effects: dict[str, tuple[str, int, bytes]] = {}
         self.obligations: dict[str, tuple[str, bytes]] = {}
-        self.examples: dict[int, tuple[int, str, str, int, int | None, bytes]] = {}
+        self.examples: dict[int, tuple[str, str, int, int | None, bytes]] = {}
         self.labelled: dict[int, tuple[object, ...]] = {}
         self.next_offset = 0
         self.body = b""
@@ -55,29 +55,28 @@ class MemoryStore:
         waiting = sorted((due, *customer) for customer, due in self.due.items() if due is not None and due <= t)
         return [(tenant, customer, due) for due, tenant, customer in waiting[:limit]]
 
-    def horizons(self, t: int) -> list[tuple[int, int, int, int]]:
+    def horizons(self, t: int) -> list[tuple[int, int, int]]:
         return [
-            (due, offset, number, time)
-            for offset, (number, _, _, time, due, _) in self.examples.items()
+            (due, offset, time)
+            for offset, (_, _, time, due, _) in self.examples.items()
             if due is not None and due <= t
         ]
 
     def learn(self, learned: Learned) -> None:
-        for offset, *example in learned.examples:
-            self.examples[offset] = tuple(example)
-        for number, *said, offset, number_bound, time_bound in learned.labels:
+        for offset, *kept in learned.examples:
+            self.examples[offset] = tuple(kept)
+        for number, *said, offset, time_bound in learned.labels:
             example = self.examples.get(offset)
-            if example is not None and example[0] > number_bound and example[3] > time_bound:
-                self.labelled[number] = (*said, offset, *example[1:4], example[5])
+            if example is not None and example[2] > time_bound:
+                assert number not in self.labelled
+                self.labelled[number] = (*said, offset, *example[:3], example[4])
         for offset in learned.decided:
             if offset in self.examples:
-                number, tenant, customer, time, _, body = self.examples[offset]
-                self.examples[offset] = (number, tenant, customer, time, None, body)
-        for offset in sorted(self.examples):
-            number, _, _, time, _, _ = self.examples[offset]
-            if number > learned.number_bound and time > learned.time_bound:
-                break
-            del self.examples[offset]
+                tenant, customer, time, _, body = self.examples[offset]
+                self.examples[offset] = (tenant, customer, time, None, body)
+        for offset, example in list(self.examples.items()):
+            if offset <= learned.offset_bound or example[2] <= learned.time_bound:
+                del self.examples[offset]
         for number in [number for number in self.labelled if number <= learned.labels_bound]:
             del self.labelled[number]
 
@@ -100,6 +99,8 @@ class MemoryStore:
         for customer in commit.erased:
             self.records.pop(customer, None)
             self.due.pop(customer, None)
+            self.examples = {offset: one for offset, one in self.examples.items() if one[:2] != customer}
+            self.labelled = {number: one for number, one in self.labelled.items() if one[7:9] != customer}
         self.next_offset, self.body = commit.next_offset, commit.meta
 
     def checkpoint(self) -> bool:

@@ -16,12 +16,13 @@ from storage import erasing
 from storage.claims import ClaimStore
 from storage.decisions import DecisionLog
 from storage.directory import DataDir
+from storage.learner import Learned, LearnerStore
 from storage.log import SignalLog
 from storage.records import RecordStore
 from storage.schema import RECORDS
 from storage.set_aside import NewDeadLetter
 from storage.slots import find, remove
-from storage.sqlite import connect_readonly, select
+from storage.sqlite import connect, connect_readonly, select
 
 NAME, SECRET = "erasable-customer", b"a-secret-of-some-length"
 
@@ -89,6 +90,23 @@ def test_what_the_other_stores_hold_of_a_customer_goes(directory):
     assert erasing.count_rows(directory.decisions_path, "t", "other") == {"decisions": 1}
 
 
+def test_the_learner_forgets_what_was_last_said_of_a_customer(directory):
+    with closing(LearnerStore.open(directory)) as learner:
+        learner.commit(Learned(places=b"[]", previous={"stage": {("t", NAME): 3, ("t", "other"): 4}}))
+        assert erasing.erase_from(directory.path / "learn" / "learner.db", "t", NAME) == {"previous": 1}
+        assert [learner.previous("stage", ("t", one)) for one in (NAME, "other")] == [None, 4]
+
+
+@pytest.mark.parametrize("missing", ["openings", "obligation_tallies"])
+def test_a_checkpoint_of_before_there_were_counts_is_erased_from(directory, missing):
+    with closing(RecordStore.open_for_writing(directory, 0)) as store:
+        owed = ("o", "t", NAME, "open", "service", 9, b"{}")
+        store.commit(Commit([("t", NAME, SECRET)], [("t", NAME, 5)], [], [owed], 1))
+    with closing(connect(directory.records_path(0))) as connection:
+        connection.execute(f"DROP TABLE {missing}").fetchall()
+    assert erasing.erase_from(directory.records_path(0), "t", NAME) == {"records": 1, "obligations": 1}
+
+
 def test_an_erased_record_and_what_came_of_it_go_and_no_number_of_an_effect_is_given_again(directory):
     partition = partition_of("t", NAME, 2)
     with closing(RecordStore.open_for_writing(directory, partition)) as store:
@@ -102,6 +120,7 @@ def test_an_erased_record_and_what_came_of_it_go_and_no_number_of_an_effect_is_g
         with closing(connect_readonly(path)) as connection:
             assert select(connection, "SELECT seq, id FROM effects") == [(2, "told")]
             assert select(connection, "SELECT count(*) FROM openings") == [(0,)]
+            assert select(connection, "SELECT state, count FROM obligation_tallies") == [("open", 0)]
         erasing.purge(path)
     assert not any(text in path.read_bytes() for text in (NAME.encode(), SECRET))
 
@@ -137,6 +156,7 @@ def test_every_table_is_covered_or_known_to_be_about_nobody(directory: DataDir, 
         claims.live(1)
     with closing(DecisionLog(directory.decisions_path)) as decisions:
         decisions.put("d", "t", "c", 1, b"{}")
+    LearnerStore.open(directory).close()
     for path in (directory.log_path, directory.records_path(0), *erasing.other_stores(directory)):
         with closing(connect_readonly(path)) as connection:
             known = {*erasing.rules(connection), *erasing.WITHOUT_CUSTOMERS}

@@ -26,8 +26,8 @@ def served() -> bytes:
     return msgspec.msgpack.encode(Served(row, fingerprint(), {"m": (0.25, 0.75)}, {"churn_model": "m"}))
 
 
-def examples(*offsets: int, due: int | None = None) -> list[tuple[int, int, str, str, int, int | None, bytes]]:
-    return [(one, number, "t", f"c-{one}", 10 * one, due, served()) for number, one in enumerate(offsets, 1)]
+def examples(*offsets: int, due: int | None = None) -> list[tuple[int, str, str, int, int | None, bytes]]:
+    return [(one, "t", f"c-{one}", 10 * one, due, served()) for one in offsets]
 
 
 def learn(directory: DataDir, learned: Learned, partition: int = 0) -> None:
@@ -43,7 +43,7 @@ def reader(directory):
 
 
 def test_a_labelled_example_is_read_as_it_was_served(directory, reader):
-    learn(directory, Learned(examples(4, 7), [(1, *LABEL, 7, 0, 0)]), 1)
+    learn(directory, Learned(examples(4, 7), [(1, *LABEL, 7, 0)]), 1)
     [one] = reader.after(1, 0, 10)
     assert (one.partition, one.number, one.tenant, one.customer) == (1, 1, "t", "c-7")
     assert (one.offset, one.time, one.features, one.fingerprint) == (7, 70, ROW, fingerprint())
@@ -54,7 +54,7 @@ def test_a_labelled_example_is_read_as_it_was_served(directory, reader):
 
 
 def test_labels_are_tailed_by_number(directory, reader):
-    labels = [(number, *LABEL, 4, 0, 0) for number in range(1, 8)]
+    labels = [(number, *LABEL, 4, 0) for number in range(1, 8)]
     learn(directory, Learned(examples(4), labels))
     assert [one.number for one in reader.after(0, 3, 2)] == [4, 5]
     assert [one.number for one in reader.every()] == list(range(1, 8))
@@ -63,16 +63,18 @@ def test_labels_are_tailed_by_number(directory, reader):
 
 
 def test_a_label_of_an_example_that_is_not_kept_any_more_is_not_written(directory, reader):
-    labels = [(1, *LABEL, 4, 1, 0), (2, *LABEL, 7, 1, 70), (3, *LABEL, 7, 1, 0), (4, *LABEL, 99, 0, 0)]
+    labels = [(2, *LABEL, 7, 70), (3, *LABEL, 7, 69), (4, *LABEL, 99, 0)]
     learn(directory, Learned(examples(4, 7), labels))
     assert [one.number for one in reader.every()] == [3]
 
 
 def test_the_oldest_examples_and_labels_are_dropped_and_labels_outlive_their_example(directory, reader):
-    labels = [(number, *LABEL, 4, 0, 0) for number in (1, 2, 3)]
-    learn(directory, Learned(examples(4, 7, 9), labels, number_bound=1, time_bound=0, labels_bound=1))
+    labels = [(number, *LABEL, 4, 0) for number in (1, 2, 3)]
+    learn(directory, Learned(examples(4, 7, 9), labels, offset_bound=4, labels_bound=1))
     assert [one.offset for one in reader.examples(0)] == [7, 9]
     assert [one.number for one in reader.every()] == [2, 3]
+    learn(directory, Learned(time_bound=70))
+    assert [one.offset for one in reader.examples(0)] == [9]
     learn(directory, Learned(time_bound=1_000))
     assert reader.kept() == 0
     assert [one.offset for one in reader.every()] == [4, 4]
@@ -82,7 +84,7 @@ def test_horizons_are_waited_for_until_they_are_decided(directory):
     learn(directory, Learned(examples(4, 7, due=100), decided=[4]))
     store = RecordStore.open_for_writing(directory, 0)
     assert store.horizons(99) == []
-    assert store.horizons(100) == [(100, 7, 2, 70)]
+    assert store.horizons(100) == [(100, 7, 70)]
     assert passed(70).about == 70
     store.close()
 
@@ -97,7 +99,15 @@ def test_a_store_of_before_there_was_anything_to_learn_from_has_nothing(director
     assert reader.kept() == 1
 
 
+def test_a_store_whose_examples_are_numbered_goes_on(directory, reader):
+    learn(directory, Learned(examples(4)))
+    with closing(apsw.Connection(str(directory.records_path(0)))) as connection:
+        connection.execute("ALTER TABLE examples ADD COLUMN number INTEGER NOT NULL DEFAULT 1").fetchall()
+    learn(directory, Learned(examples(7)))
+    assert [one.offset for one in reader.examples(0)] == [4, 7]
+
+
 def test_a_vector_that_is_none_is_told(directory, reader):
-    learn(directory, Learned([(4, 1, "t", "c", 10, None, b"\xc1")]))
+    learn(directory, Learned([(4, "t", "c", 10, None, b"\xc1")]))
     with pytest.raises(RecordUnreadable, match="a kept vector was required"):
         reader.examples(0)

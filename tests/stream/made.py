@@ -143,3 +143,9 @@ def state_of(data: Path) -> tuple[Digest, list[dict[str, Any]]]:
     finally:
         reader.close()
     return digest(data), [{name: value for name, value in meta.items() if name != "seen_end_ms"} for meta in metas]
+
+
+def but_for_counts(state: tuple[Digest, list[dict[str, Any]]]) -> tuple[Digest, list[dict[str, Any]]]:
+    """The same without what was only counted: that goes on counting who was erased, until a rebuild."""
+    counted = {"entries", "unmatched"}
+    return state[0], [{name: value for name, value in meta.items() if name not in counted} for meta in state[1]]

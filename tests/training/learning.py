@@ -85,6 +85,5 @@ def write(data, rows, *, settled):
 def _add(learned, one):
     body = msgspec.msgpack.encode(Served(array("f", one.features).tobytes(), one.fingerprint))
     label = (TARGETS.index(one.target), one.label, round(one.weight * WHOLE), one.by, one.about, one.labelled_at)
-    learned.examples.append((one.offset, one.number, one.tenant, one.customer, one.time, None, body))
-    learned.labels.append((one.number, *label, one.offset, -1, -1))
-    learned.number_bound = learned.time_bound = learned.labels_bound = -1
+    learned.examples.append((one.offset, one.tenant, one.customer, one.time, None, body))
+    learned.labels.append((one.number, *label, one.offset, -1))

@@ -42,8 +42,8 @@ def data(tmp_path) -> DataDir:
     directory = DataDir.open(tmp_path / "data", 1)
     met = [Effect(f"e-{at}", at, "obligation", "t", "c", at, b'{"state": "met"}') for at in (900, 3_000)]
     opened = [Effect("e-1", 1, "obligation", "t", "c", 3_000, b'{"state": "open"}')]
-    examples = [(3, 1, "t", "c", 1_000, None, vector()), (4, 2, "t", "d", 1_000, None, vector("f" * 64))]
-    labels = [(1, *LABELS[0], 3, 0, 0), (2, *LABELS[1], 3, 0, 0), (3, *LABELS[1], 4, 0, 0)]
+    examples = [(3, "t", "c", 1_000, None, vector()), (4, "t", "d", 1_000, None, vector("f" * 64))]
+    labels = [(1, *LABELS[0], 3, 0), (2, *LABELS[1], 3, 0), (3, *LABELS[1], 4, 0)]
     with closing(RecordStore.open_for_writing(directory, 0)) as store:
         store.commit(Commit(next_offset=9, effects=[*met, *opened], learned=Learned(examples, labels)))
     return directory
