@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from bench.service import start as started
-from membrane.entries import MAX_TENANTS, note
+from membrane.entries import MAX_TENANTS, carry
 from membrane.ports import Commit, partition_of
 from membrane.record import Record, State, encode
 from membrane.times import HOUR
@@ -45,9 +45,8 @@ def fill(path: Path, customers: int) -> None:
             found = store.meta()
             meta = read_meta(found.meta)
             meta.stages, meta.lifecycles = {"default": {"steady": len(those)}}, {"default": {"new": len(those)}}
-            for tenant in range(MAX_TENANTS):
-                for hour in range(168):
-                    note(meta.entries, f"tenant-{tenant}", now - hour * HOUR)
+            hours = [(f"tenant-{tenant}", now - hour * HOUR) for tenant in range(MAX_TENANTS) for hour in range(168)]
+            carry(meta.entries, [(0, *one) for one in hours], now)
             for first in range(0, len(those), BLOCK):
                 block = those[first : first + BLOCK]
                 commit = Commit(next_offset=found.next_offset, meta=write_meta(meta))
