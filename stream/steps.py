@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
-from membrane.entries import TILE, Entry, carry
+from membrane.entries import Entry
 from membrane.errors import RecordUnreadable, StoreRefused
 from membrane.examples import is_kept
 from membrane.features import features
@@ -36,7 +36,7 @@ from stream.effects import ObligationRow, to_effect, to_row
 from stream.in_force import CHALLENGERS, InForce, Library, word_of
 from stream.infer import Inferred, infer
 from stream.learning import Gathered, ruled, settle
-from stream.meta import Meta, Revision, read_meta, write_meta
+from stream.meta import Meta, Revision, carry_entries, read_meta, write_meta
 from stream.stretch import Passing, Stretch
 
 TICK_CUSTOMERS: Final = 5_000
@@ -498,8 +498,7 @@ class PartitionSteps:
                 if held.changed:
                     _count(work.meta, held)
         commit.learned = settle(work.gathered, work.meta, self.store.horizons)
-        if work.entered or work.meta.last_tick // TILE > self.meta.last_tick // TILE:
-            carry(work.meta.entries, work.entered, work.meta.last_tick)
+        carry_entries(work.meta, work.entered, self.meta.last_tick)
         commit.meta = write_meta(work.meta)
         return commit
 
