@@ -45,11 +45,12 @@ class Entries(Struct, omit_defaults=True):
     means: dict[int, float] = field(default_factory=dict)
 
     def usual(self, hour: int) -> float:
-        """How many entered in such an hour before; of one that was never seen, as many as in any hour."""
+        """How many entered in such an hour before; of one that was never seen, as many as in any hour. No hour behind
+        it is over."""
         if self.since is None or hour <= self.since:
             return 0.0
         if hour - _WEEK < self.since:
-            return fsum(mean for known, mean in self.means.items() if known < hour) / (hour - self.since)
+            return (fsum(self.means.values()) - self.means.get(hour, 0.0)) / (hour - self.since)
         weeks = self._weeks_since(hour)
         return self.means[hour - weeks * _WEEK] * (1 - _WEIGHT) ** (weeks - 1) if weeks else 0.0
 
