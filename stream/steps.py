@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
-from membrane.entries import note
+from membrane.entries import Entry
 from membrane.errors import RecordUnreadable, StoreRefused
 from membrane.examples import is_kept
 from membrane.features import features
@@ -36,7 +36,7 @@ from stream.effects import ObligationRow, to_effect, to_row
 from stream.in_force import CHALLENGERS, InForce, Library, word_of
 from stream.infer import Inferred, infer
 from stream.learning import Gathered, ruled, settle
-from stream.meta import Meta, Revision, read_meta, write_meta
+from stream.meta import Meta, Revision, carry_entries, read_meta, write_meta
 from stream.stretch import Passing, Stretch
 
 TICK_CUSTOMERS: Final = 5_000
@@ -106,6 +106,7 @@ class _Work:
     transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
     opened: Counter[str] = field(default_factory=Counter)
     challenged: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    entered: list[Entry] = field(default_factory=list)
     gathered: Gathered = field(default_factory=Gathered)
 
 
@@ -471,7 +472,7 @@ class PartitionSteps:
             else:
                 work.transitions[STAGES[what.before], STAGES[what.after], record.tenant, happening.backfill] += 1
                 if what.entered_crisis and not happening.backfill:
-                    note(work.meta.entries, record.tenant, record.clock)
+                    work.entered.append((offset, record.tenant, max(record.clock, work.meta.last_tick)))
         record.version = offset
         record.revision = work.meta.revision_offset
         held.changed = True
@@ -497,8 +498,7 @@ class PartitionSteps:
                 if held.changed:
                     _count(work.meta, held)
         commit.learned = settle(work.gathered, work.meta, self.store.horizons)
-        for one in work.meta.entries.values():
-            one.pass_to(work.meta.last_tick)
+        carry_entries(work.meta, work.entered, self.meta.last_tick)
         commit.meta = write_meta(work.meta)
         return commit
 
