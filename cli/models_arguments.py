@@ -59,5 +59,6 @@ def add_models(commands: Commands) -> None:
 
 
 def _examples(parser: CommandParser) -> None:
-    parser.option("--examples", path, "labelled examples, one a line, instead of those that DIR keeps", metavar="FILE")
+    examples = "labelled examples instead of those that DIR keeps: JSON, one a line, or an export (Parquet)"
+    parser.option("--examples", path, examples, metavar="FILE")
     parser.option("--confidence", percent, "how sure it must be, in percent", default="95", metavar="P")
