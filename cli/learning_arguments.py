@@ -12,7 +12,8 @@ def add_learning(commands: Commands) -> None:
     """`membrane learn`."""
     learn = add_command(
         commands, "learn", "cli.learning:learn",
-        "Learns stage and churn from labels as they come, and publishes what it learned as challengers.",
+        "Learns stage and churn from labels as they come, and publishes what it learned as challengers. Of its bundles "
+        "the latest eight of each name are kept, and those that answer, have answered or run beside.",
         "membrane learn --data ./shop --once",
     )  # fmt: skip
     add_data(learn)
@@ -20,6 +21,7 @@ def add_learning(commands: Commands) -> None:
     learn.option("--every", duration, "publish after so long, if a tenth of these labels are new", default="10m")
     trees = "grow trees after so many labels, as a challenger; 0: none"
     learn.option("--trees-every", whole(0, 1_000_000), trees, default=2_000, metavar="N")
+    _signing_key(learn)
     learn.switch("--once", "learn what there is, publish and exit")
     add_progress(learn)
     learn.add_argument("--parent-pid", type=whole(1), help=argparse.SUPPRESS)
@@ -31,6 +33,12 @@ def add_learn_option(up: CommandParser) -> None:
     """Whether a learner is part of `up`."""
     wishes = one_of("auto", "on", "off")
     up.option("--learn", wishes, "learn from labels beside it; auto: where River is installed", default="auto")
+    _signing_key(up)
+
+
+def _signing_key(parser: CommandParser) -> None:
+    text = "private key (PEM without a passphrase) that the learner signs its bundles with"
+    parser.option("--signing-key", path, text, metavar="FILE")
 
 
 def duration(text: str) -> int:
