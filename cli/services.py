@@ -204,7 +204,8 @@ def _learns(wish: str) -> bool:
 
 
 def _learn_command(args: argparse.Namespace) -> list[str]:
-    return ["learn", *_flag("--data", args.data), *log_words(args)]
+    command = ["learn", *_flag("--data", args.data), *log_words(args)]
+    return command + (_flag("--signing-key", args.signing_key) if args.signing_key else [])
 
 
 def _flag(name: str, value: object) -> list[str]:
