@@ -84,9 +84,7 @@ def test_the_figures_are_told_in_words(taught, capsys):
     assert "published as 1970-01-01." in text
 
 
-def test_where_model_keys_are_in_force_the_learner_signs_or_says_that_its_bundles_are_not_taken(
-    tmp_path, capsys, caplog
-):
+def test_where_model_keys_are_in_force_the_learner_signs_or_says_that_its_bundles_are_not_taken(tmp_path, capsys):
     data, key = tmp_path / "data", Ed25519PrivateKey.generate()
     write(data, list(examples(150, columns=OURS)), settled=ALL)
     (tmp_path / "keys.pem").write_bytes(public(key))
@@ -94,7 +92,7 @@ def test_where_model_keys_are_in_force_the_learner_signs_or_says_that_its_bundle
     told = learn_once(data)["targets"]["churn"]
     assert PointerFile(data / "models").read().churn.challengers == ()
     assert main.main(["learn", "--data", str(data), "--once"]) == exits.DONE
-    assert caplog.text.count("the learner has no --signing-key: what is learned is installed") == 1
+    assert capsys.readouterr().err.count("the learner has no --signing-key: what is learned is installed") == 1
     shutil.rmtree(data / "learn")
     learn_once(data, "--signing-key", str(private(tmp_path / "our.key", key)))
     [challenger] = PointerFile(data / "models").read().churn.challengers

@@ -202,7 +202,7 @@ def test_who_lapses_is_the_churn_of_the_vectors_before_and_was_at_risk() -> None
     log = a_shop(orders, range(0, 120, 2), 130)
     store = run(log, [50])
     full = START + 60 * DAY + HOUR
-    times = {offset: example[3] for offset, example in store.examples.items()}
+    times = {offset: example[2] for offset, example in store.examples.items()}
     lapsed = [one for one in said(store) if one[3] == "lapsed"]
     churned = [times[offset] for target, label, weight, _, _, offset in lapsed if target == "churn"]
     assert {one[:3] for one in lapsed} == {("churn", 1, 10_000), ("stage", "at_risk", 4_000)}
