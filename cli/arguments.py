@@ -45,7 +45,7 @@ def build_parser() -> CommandParser:
 
 def _command(commands: Commands, name: str, handler: str, text: str, example: str) -> CommandParser:
     parser: CommandParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-    parser.set_defaults(handler=handler, parent_pid=None, log_format=None)
+    parser.set_defaults(handler=handler)
     parser.switch("--json", "answer in JSON")
     return parser
 

@@ -36,7 +36,7 @@ def add_examples(commands: Any) -> None:
 
 def _command(commands: Any, name: str, handler: str, text: str, example: str) -> CommandParser:
     parser: CommandParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-    parser.set_defaults(handler=handler, parent_pid=None)
+    parser.set_defaults(handler=handler)
     parser.switch("--json", "answer in JSON")
     parser.option("--data", path, "data directory", default=_DATA, metavar="DIR")
     return parser

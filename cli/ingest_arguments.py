@@ -16,7 +16,7 @@ def add_ingest(commands: Any) -> None:
         description=text,
         epilog="example: membrane ingest --map tickets.yaml --in tickets.csv --out tickets.ndjson --dry-run",
     )
-    parser.set_defaults(handler="cli.ingest:ingest_export", parent_pid=None)
+    parser.set_defaults(handler="cli.ingest:ingest_export")
     parser.option("--map", path, "mapping file", metavar="FILE", required=True)
     parser.option(
         "--in", path, "the export: .csv, .json, .ndjson or .jsonl, also with .gz", metavar="FILE", required=True

@@ -20,7 +20,7 @@ def add_training(commands: Any) -> None:
     ):
         example = f"membrane train {kind} --table customers.csv --label {kind} --out ./{kind}-model"
         parser: CommandParser = kinds.add_parser(kind, help=text, description=text, epilog=f"example: {example}")
-        parser.set_defaults(handler="cli.train:train", parent_pid=None, kind=kind)
+        parser.set_defaults(handler="cli.train:train", kind=kind)
         parser.switch("--json", "answer in JSON")
         _add_table(parser)
         add_sources(parser)
@@ -45,7 +45,7 @@ def _add_score(commands: Any) -> None:
         "score", help=text, description=text,
         epilog="example: membrane score --bundle ./churn-model --table customers.csv --out scores.csv",
     )  # fmt: skip
-    score.set_defaults(handler="cli.train:score", parent_pid=None)
+    score.set_defaults(handler="cli.train:score")
     score.switch("--json", "answer in JSON")
     score.option("--bundle", path, "folder of the bundle", metavar="DIR", required=True)
     score.option("--table", path, "CSV, CSV.gz or Parquet", metavar="FILE", required=True)
