@@ -24,7 +24,6 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs)
-        self.set_defaults(parent_pid=None, log_format=None)  # what `cli.main` asks of every command
 
     def option(
         self,

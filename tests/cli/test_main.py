@@ -58,7 +58,6 @@ def test_every_command_exists_answers_in_json_and_shows_an_example(name):
     assert callable(handler(command.get_default("handler")))
     assert f"example: membrane {name}" in command.format_help()
     assert "--json" in command.format_help()
-    assert {"parent_pid", "log_format"} <= command._defaults.keys()  # `main` asks every command for them
 
 
 @pytest.mark.parametrize(
