@@ -39,6 +39,7 @@ def build_parser() -> CommandParser:
         "Exit codes: 0 done, 1 a check failed or a mistake of yours, 2 usage, 3 another writer, 4 unhealthy, "
         "130 Ctrl-C.",
     )
+    parser.set_defaults(parent_pid=None, log_format=None)  # of a command that does not have them
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_services(commands)
     _add_signals(commands)

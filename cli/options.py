@@ -61,7 +61,7 @@ class CommandParser(argparse.ArgumentParser):
 def add_command(commands: Commands, name: str, handler: str, text: str, example: str) -> CommandParser:
     """A command, run by `handler` (`module:function`); each answers in JSON if asked."""
     parser: CommandParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-    parser.set_defaults(handler=handler, parent_pid=None, log_format=None)
+    parser.set_defaults(handler=handler)
     parser.switch("--json", "answer in JSON")
     return parser
 
