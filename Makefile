@@ -7,7 +7,7 @@ WORKERS ?= 2
 COVERAGE := 95
 DEBIAN_PACKAGES := strace chromium gcc libc6-dev prometheus prometheus-alertmanager
 
-.PHONY: help install demo test lint faults image bench bench-quality peers mutants seed-models docs system pins clean
+.PHONY: help install demo test lint faults image bench bench-quality peers mutants seed-models belief docs system pins clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ mutants: install ## mutation tests of the precedence table and the due times: no
 
 seed-models: install ## learn the two seed bundles in models/seed again (about a minute)
 	$(BIN)/python -m training.make_seed
+
+belief: install ## count the odds in membrane/belief_odds.py again (about three minutes)
+	$(BIN)/python -m training.make_belief
 
 docs: install ## write the generated parts of docs/ and k8s/ again
 	$(BIN)/python -m docs.generate

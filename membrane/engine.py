@@ -14,6 +14,7 @@ from typing import Final, Literal
 from msgspec import structs
 
 from membrane import obligations
+from membrane.belief import follow
 from membrane.due import deadlines, first_after, moments
 from membrane.facts import RecordFacts
 from membrane.fold import Folded, fold
@@ -123,6 +124,7 @@ def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
     if received.still and not settled:
         return happened
     if received.folded is Folded.NEWS:
+        follow(record.tracker.belief, signal.type, received.data, signal.time, record.state.cases)
         estimate(record.tracker, score, record.clock)
     known = received.known
     if known is not None:

@@ -162,6 +162,19 @@ class Cause(msgspec.Struct, array_like=True):
     type: str = ""
 
 
+class Belief(msgspec.Struct, array_like=True):
+    """What the signals in their order say of the stage (`membrane.belief`), with the last one that was news, about time
+    `at`: `stages` in 1e-6; `weights` (6, levels of use) as 16-bit numbers; the `context` of open cases; the `metric`
+    that use is judged by, and its first value in 1e-4."""
+
+    at: int = 0
+    stages: list[int] = []
+    weights: bytes = b""
+    context: int = 0
+    metric: str = ""
+    usual: int = 0
+
+
 class Tracker(msgspec.Struct, array_like=True):
     """The stage and what led to it, by the log's order."""
 
@@ -180,6 +193,7 @@ class Tracker(msgspec.Struct, array_like=True):
     model_invalid: bool = False
     by_rules: bool = False  # a rule names the stage (steady and thriving are what is left)
     problems: dict[int, int] = {}  # hash of a problem in the state -> when it began, as known when it was reported
+    belief: Belief = msgspec.field(default_factory=Belief)
 
 
 OPEN, MET, BREACHED, WAIVED = range(4)

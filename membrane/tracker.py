@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from membrane.belief import believed
 from membrane.cases import problem_key, problem_since
 from membrane.record import Case, Cause, State, Tracker
 from membrane.stages import (
@@ -34,6 +35,10 @@ from membrane.stages import (
 from membrane.times import DAY
 from membrane.vocabulary import LIFECYCLES, STAGES
 
+OF_BELIEF, OF_SCORE = 0.9, 0.1
+"""The weights of the pool with the belief, by simulated customers (docs/quality.md)."""
+LEAST: Final = 1e-5
+"""Neither side of that pool rules a stage out."""
 DWELL: Final = 14 * DAY
 """Mean time (ms) after which the prior has forgotten the last estimate: 1 / lambda of Q = lambda (1 pi^T - I)."""
 STATIONARY: Final = (0.02, 0.03, 0.12, 0.10, 0.18, 0.55)
@@ -53,12 +58,14 @@ _ABOUT_CASES: Final = "cx.case."
 @dataclass(frozen=True, slots=True)
 class Score:
     """A model's output for one row: stage probabilities in the order of STAGES, churn probability, the drivers of the
-    likeliest stage. `invalid` when the model gave no numbers: rules only, flagged."""
+    likeliest stage. `invalid` when the model gave no numbers: rules only, flagged. `advisory`: of a stage model that
+    learned from invented customers only."""
 
     probabilities: Sequence[float] = ()
     churn: float = -1.0
     drivers: tuple[tuple[str, float], ...] = ()
     invalid: bool = False
+    advisory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +85,12 @@ def start(t: int) -> Tracker:
 
 
 def estimate(tracker: Tracker, score: Score, t: int) -> None:
-    """Take in a model's score at t: a logarithmic opinion pool (equal weights) of the score and of the last estimate
-    carried forward by expm(Q dt) = e^(-lambda dt) I + (1 - e^(-lambda dt)) 1 pi^T.
+    """Take in a model's score of the features at t: a logarithmic opinion pool of the score and of a prior.
 
-    Elapsed time acts, not the number of signals; repeating a score tends to the score, never beyond it.
+    Beside a model that learned from invented customers the prior is what the signals in their order say by odds that
+    are counted on such (`membrane.belief`). Beside any other it is the last estimate, with equal weights, carried forward
+    by expm(Q dt) = e^(-lambda dt) I + (1 - e^(-lambda dt)) 1 pi^T: elapsed time acts, not the number of signals;
+    repeating a score tends to the score, never beyond it.
     """
     tracker.model_invalid = score.invalid
     if not score.probabilities:
@@ -89,13 +98,23 @@ def estimate(tracker: Tracker, score: Score, t: int) -> None:
             tracker.drivers = []
         tracker.probabilities, tracker.churn = [], -1
         return
-    prior = _carried(tracker, t)
-    weights = [math.sqrt(p * q) for p, q in zip(prior, score.probabilities, strict=True)]
+    weights = _beside_belief(tracker, score) if score.advisory else _beside_the_last(tracker, score, t)
     share = MILLION / sum(weights)
     tracker.probabilities = [round(weight * share) for weight in weights]
     tracker.estimated_at = max(t, tracker.estimated_at)
     tracker.churn = round(score.churn * MILLION) if score.churn >= 0 else -1
     tracker.drivers = [(name, round(value * 10_000)) for name, value in score.drivers]
+
+
+def _beside_belief(tracker: Tracker, score: Score) -> list[float]:
+    return [
+        max(q, LEAST) ** OF_BELIEF * max(p, LEAST) ** OF_SCORE
+        for q, p in zip(believed(tracker.belief), score.probabilities, strict=True)
+    ]
+
+
+def _beside_the_last(tracker: Tracker, score: Score, t: int) -> list[float]:
+    return [math.sqrt(p * q) for p, q in zip(_carried(tracker, t), score.probabilities, strict=True)]
 
 
 def _carried(tracker: Tracker, t: int) -> list[float]:

@@ -24,6 +24,7 @@ class RulesOnly:
     stage_revision: str | None = None
     churn_revision: str | None = None
     churn_is_advisory = True
+    stage_is_advisory = True
 
     def score(self, rows: npt.NDArray[np.float32]) -> Scores:
         """Rows (n, features) -> NaN (n, 6) and NaN (n,)."""
@@ -44,6 +45,7 @@ class OnnxScorer:
         self.stage_revision = None if stage is None else stage.revision
         self.churn_revision = None if churn is None else churn.revision
         self.churn_is_advisory = churn is None or churn.advisory
+        self.stage_is_advisory = stage is None or stage.advisory
 
     def score(self, rows: npt.NDArray[np.float32]) -> Scores:
         """Rows (n, features) -> stage probabilities (n, 6) in the order of STAGES and churn probabilities (n,).

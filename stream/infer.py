@@ -17,9 +17,10 @@ from models.scorer import unusable
 
 
 class DrivenScorer(Scorer, Protocol):
-    """A scorer that can say what spoke for a stage, and whether its churn risk is only advisory."""
+    """A scorer that can say what spoke for a stage, and which of its models learned from invented customers only."""
 
     churn_is_advisory: bool
+    stage_is_advisory: bool
     stage_revision: str | None
     churn_revision: str | None
 
@@ -88,6 +89,7 @@ def _scores(
             -1.0 if risk != risk else risk,  # noqa: PLR0124 - NaN
             () if bad else tuple(named),
             bad and has_stage,
+            scorer.stage_is_advisory,
         )
         for row, risk, bad, named in zip(probabilities.tolist(), churn.tolist(), flags, drivers, strict=True)
     ]

@@ -168,6 +168,7 @@ class LinearScorer:
     stage_revision: str | None = "made-up"
     churn_revision: str | None = "made-up"
     churn_is_advisory = True
+    stage_is_advisory = False
 
     def __init__(self) -> None:
         rng = np.random.default_rng(3)
