@@ -51,22 +51,23 @@ _OUTLIER: Final = 1e-6
 _IMPROBABLE: Final = 1e-12
 _PARTS: Final = 50  # of a unit of the logarithm of use
 _USES: Final = 512
-_LEAST_WEIGHT: Final = 0.5
+_LEAST_WEIGHT: Final = 0.05
 _FIRST: Final = np.array(odds.FIRST)[:, None] * _WHOLE
 _PASSES: Final = np.array(odds.PASSES)
 
 
 def follow(belief: Belief, kind: str, data: Data | None, t: int, cases: Sequence[Case]) -> None:
     """Take in a signal of type `kind` that is news, about time t (ms), in place; `cases` are as they are with it. Of a
-    kind that the odds do not know nothing is taken in."""
-    said = word(kind, data)
-    if not said or t < belief.at - LATE:
+    kind that the odds do not know only the time counts."""
+    if t < belief.at - LATE:
         return
     minutes = min((t - belief.at) // MINUTE, LONGEST) if t > belief.at > 0 else 0
     step = round(_FINE * log2(minutes + 1))
     weights = _passage(belief.context, step).dot(_weights(belief))
-    told, moves = _told(belief.context, said)
-    weights = told.dot(weights) if moves else weights * told
+    said = word(kind, data)
+    if said:
+        told, moves = _told(belief.context, said)
+        weights = told.dot(weights) if moves else weights * told
     if kind == _MEASURED:
         weights = _measured(belief, data, weights)
     by_stage = weights.dot(_ONES[: weights.shape[1]]).tolist()

@@ -13,7 +13,7 @@ Stages = tuple[float, float, float, float, float, float]
 Matrix = tuple[Stages, Stages, Stages, Stages, Stages, Stages]
 
 SILENT: Final[Stages] = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
-FIRST: Final[Stages] = (0.0176, 0.05593, 0.07232, 0.1116, 0.1977, 0.5448)
+FIRST: Final[Stages] = (0.02097, 0.05891, 0.07289, 0.1083, 0.1992, 0.5397)
 PASSES: Final[tuple[Matrix, Matrix, Matrix]] = (
     (
         (-1.893, 0.0, 0.0, 0.0, 0.0, 0.0),

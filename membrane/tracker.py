@@ -37,7 +37,7 @@ from membrane.vocabulary import LIFECYCLES, STAGES
 
 OF_BELIEF, OF_SCORE = 0.9, 0.1
 """The weights of the pool with the belief, by simulated customers (docs/quality.md)."""
-LEAST: Final = 1e-5
+LEAST: Final = 1e-4
 """Neither side of that pool rules a stage out."""
 DWELL: Final = 14 * DAY
 """Mean time (ms) after which the prior has forgotten the last estimate: 1 / lambda of Q = lambda (1 pi^T - I)."""
@@ -88,9 +88,9 @@ def estimate(tracker: Tracker, score: Score, t: int) -> None:
     """Take in a model's score of the features at t: a logarithmic opinion pool of the score and of a prior.
 
     Beside a model that learned from invented customers the prior is what the signals in their order say by odds that
-    are counted on such (`membrane.belief`). Beside any other it is the last estimate, with equal weights, carried forward
-    by expm(Q dt) = e^(-lambda dt) I + (1 - e^(-lambda dt)) 1 pi^T: elapsed time acts, not the number of signals;
-    repeating a score tends to the score, never beyond it.
+    are counted on such (`membrane.belief`). Beside any other it is the last estimate, carried forward by expm(Q dt) =
+    e^(-lambda dt) I + (1 - e^(-lambda dt)) 1 pi^T, with equal weights: elapsed time acts, not the number of signals,
+    and repeating a score tends to the score, never beyond it.
     """
     tracker.model_invalid = score.invalid
     if not score.probabilities:

@@ -145,9 +145,10 @@ def _judged(log: Log, scores: Iterator[Score]) -> Iterator[tuple[Record, Score]]
             yield record, score
 
 
-def tracked(part: Part, scores: Floats) -> Tracked:
-    """What is served when a model that learned from such customers answers these probabilities (n, 6) at the rows."""
-    answers = iter([Score(tuple(row), advisory=True) for row in scores.tolist()])
+def tracked(part: Part, scores: Floats, *, advisory: bool = True) -> Tracked:
+    """What is served when a model answers these probabilities (n, 6) at the rows; `advisory`: one that learned from
+    simulated customers."""
+    answers = iter([Score(tuple(row), advisory=advisory) for row in scores.tolist()])
     found = [
         (record.tracker.stage, probabilities(record.tracker), p_crisis(record.tracker))
         for log in part.logs

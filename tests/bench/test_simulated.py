@@ -31,7 +31,7 @@ def test_without_a_model_the_rules_are_what_is_served(part):
 
 def test_a_model_that_is_sure_of_strain_names_it_where_the_rules_say_nothing(part):
     sure = np.tile([0.01, 0.01, 0.95, 0.01, 0.01, 0.01], (len(part.rows), 1))
-    served = tracked(part, sure)
+    served = tracked(part, sure, advisory=False)
     assert (served.probabilities[:, 2] > 0.3).mean() > 0.9
     assert set(served.stage[part.rules == 5].tolist()) <= {2, 5}
     assert (served.stage[part.rules == 0] == 0).all()

@@ -89,11 +89,16 @@ def test_centuries_of_silence_and_values_out_of_this_world_break_nothing() -> No
             assert sum(found) == pytest.approx(1, abs=1e-5)
 
 
-def test_what_comes_more_than_a_day_late_and_what_says_nothing_leaves_it_alone() -> None:
-    one = Listener()
+def test_what_comes_more_than_a_day_late_leaves_it_alone_and_of_the_unknown_only_the_time_counts() -> None:
+    one, other = Listener(), Listener()
     before = one.says(START, 0.8)
     assert one.says(START - LATE - 1, -1.0) == before
-    assert one.hear("profile.changed", START + DAY) == before
+    assert one.hear("profile.updated", START) == pytest.approx(before, abs=1e-4)
+    other.says(START, 0.8)
+    later = START + 9 * DAY
+    assert one.hear("profile.updated", later) == other.hear(
+        "journey.moved", later, journey="j", step="s", status="done"
+    )
     assert one.says(START - LATE, -1.0) != before
 
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from membrane.belief import believed
 from membrane.decide import decide
 from membrane.engine import Rules
-from membrane.record import Cause, State, Tracker
+from membrane.record import Belief, Cause, State, Tracker
 from membrane.settings import TenantSettings
 from membrane.signals import StoredSignal
 from membrane.stages import (
@@ -29,6 +30,9 @@ from membrane.stages import (
 from membrane.times import DAY, HOUR
 from membrane.tracker import (
     DWELL,
+    LEAST,
+    OF_BELIEF,
+    OF_SCORE,
     RULE_ODDS,
     STATIONARY,
     Score,
@@ -134,6 +138,32 @@ def test_a_score_for_a_moment_before_the_last_does_not_turn_time_back() -> None:
     tracker = settled(sure_of(STRAINED), after=10 * DAY)
     estimate(tracker, sure_of(STRAINED), START)
     assert tracker.estimated_at == START + 10 * DAY
+
+
+@given(probabilities)
+def test_beside_a_model_of_invented_customers_the_signals_in_their_order_weigh_more(score: list[float]) -> None:
+    customer = Customer()
+    customer.score = Score(score, advisory=True)
+    for hour in range(4):
+        customer.tell("message.received", START + hour * HOUR, channel="chat", sentiment=-0.9)
+    sides = zip(believed(customer.tracker.belief), score, strict=True)
+    pooled = [max(q, LEAST) ** OF_BELIEF * max(p, LEAST) ** OF_SCORE for q, p in sides]
+    expected = [round(one / sum(pooled) * MILLION) for one in pooled]
+    assert customer.tracker.probabilities == pytest.approx(expected, abs=1)
+    before = customer.tracker.probabilities
+    customer.tell("contact.made", START + 3 * HOUR, contact="a", domain="marketing", kind="upsell", channel="email")
+    assert customer.tracker.probabilities == pytest.approx(before, abs=200)  # it says nothing of the stage
+
+
+@given(signals(max_size=12), probabilities)
+def test_beside_a_tenants_own_model_the_belief_has_no_say(stream: list[StoredSignal], score: list[float]) -> None:
+    one, other = Customer(), Customer()
+    one.score = other.score = Score(score)
+    for item in stream:
+        one.hear(item)
+        other.hear(item)
+        other.tracker.belief = Belief()
+    assert one.tracker.probabilities == other.tracker.probabilities
 
 
 def test_no_numbers_from_the_model_leave_the_rules_alone_and_say_so() -> None:

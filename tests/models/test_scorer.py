@@ -74,6 +74,13 @@ def test_churn_is_advisory_until_it_learned_from_the_tenants_labels(maker, both)
     assert not scorer(maker, churn=tenant).churn_is_advisory
 
 
+def test_a_stage_model_is_advisory_until_it_learned_from_the_tenants_labels(maker, both):
+    tenant = read_bundle(maker.write("t", kind="stage", provenance="tenant"))
+    assert both.stage_is_advisory
+    assert RulesOnly().stage_is_advisory
+    assert not scorer(maker, stage=tenant).stage_is_advisory
+
+
 def test_drivers_of_a_stage_come_from_its_bundle(maker, both):
     (drivers,) = both.stage_drivers(maker.rows(1), np.array([0]))
     assert 0 < len(drivers) <= 3
