@@ -137,7 +137,7 @@ def other_stores(directory: DataDir) -> list[Path]:
 
 def erase_records(connection: apsw.Connection, tenant: str, customer: str, key_of: Hash = customer_key) -> Removed:
     """Inside a transaction of a records store: deletes the customer's record and all that came of it."""
-    removed = {"records": int(remove(connection, tenant, customer, key_of))}
+    removed = {"records": 1} if remove(connection, tenant, customer, key_of) else {}
     owed = select(connection, "SELECT id FROM obligations WHERE tenant = ? AND customer = ?", (tenant, customer))
     for counts in (openings, tallies):
         counts.make(connection)
@@ -207,10 +207,10 @@ class _Named(msgspec.Struct):
 _named: Final = msgspec.json.Decoder(_Named)
 
 
-def _subject_of(payload: Any) -> str:
+def _subject_of(*values: Any) -> str:
     """Of whom an event is, read as it was when it came in: of two subjects the last counts."""
     try:
-        return _named.decode(payload).subject
+        return _named.decode(*values).subject
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return ""
 

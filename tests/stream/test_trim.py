@@ -138,6 +138,7 @@ def test_checkpoints_are_left_alone_while_they_are_made(data, monkeypatch):
     assert removed is not None
     assert removed["records"] == 1
     assert b"c-1" not in directory.checkpoint_path(names[0]).read_bytes()
+    assert checkpoints.erase(directory, *names) == {}
 
 
 def test_whoever_is_erased_while_a_checkpoint_is_made_is_not_in_it(data):
