@@ -69,7 +69,7 @@ system: ## install the Debian packages that some tests want (as root)
 
 pins: ## resolve the dependencies anew into constraints*.txt (needs uv)
 	@for part in "constraints.txt --all-extras" "constraints-serve.txt" \
-		"constraints-image.txt --extra stream --extra train --extra signing --extra build"; do \
+		"constraints-image.txt --extra stream --extra train --extra signing --extra otel --extra build"; do \
 		uv pip compile pyproject.toml --output-file $$part --upgrade --quiet --python-version 3.11 \
 			--generate-hashes --no-header --no-emit-index-url --no-emit-find-links || exit; \
 	done

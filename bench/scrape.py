@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from bench.service import start as started
-from membrane.entries import MAX_TENANTS, note
+from membrane.entries import MAX_TENANTS
 from membrane.ports import Commit, partition_of
 from membrane.record import Record, State, encode
 from membrane.times import HOUR
@@ -25,7 +25,7 @@ from membrane.tracker import start
 from storage.clock import wall_ms
 from storage.directory import DataDir
 from storage.records import RecordStore
-from stream.meta import read_meta, write_meta
+from stream.meta import carry_entries, read_meta, write_meta
 
 SCRAPES: Final = 200
 OBLIGATIONS: Final = 0.1
@@ -45,9 +45,9 @@ def fill(path: Path, customers: int) -> None:
             found = store.meta()
             meta = read_meta(found.meta)
             meta.stages, meta.lifecycles = {"default": {"steady": len(those)}}, {"default": {"new": len(those)}}
-            for tenant in range(MAX_TENANTS):
-                for hour in range(168):
-                    note(meta.entries, f"tenant-{tenant}", now - hour * HOUR)
+            hours = [(f"tenant-{tenant}", now - hour * HOUR) for tenant in range(MAX_TENANTS) for hour in range(168)]
+            meta.last_tick = now
+            carry_entries(meta, [(0, *one) for one in hours], now)
             for first in range(0, len(those), BLOCK):
                 block = those[first : first + BLOCK]
                 commit = Commit(next_offset=found.next_offset, meta=write_meta(meta))

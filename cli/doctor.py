@@ -21,7 +21,7 @@ from cli.findings import Finding, Patient
 from cli.output import number, print_json, say
 from cli.services import URL_FILE
 from cli.surroundings import checkpoints, port, sources
-from membrane.errors import MembraneError
+from membrane.errors import MembraneError, StoreUnavailable
 from membrane.facts import RecordFacts
 from membrane.features import fingerprint
 from membrane.lapse import read_lapse
@@ -53,6 +53,14 @@ LOOKED_THROUGH: Final = 100_000
 STALE_SECONDS: Final = 60
 SOUND_SQLITE: Final = (3, 51, 3)
 PYTHONS: Final = ((3, 11), (3, 12))
+_REMEDIES: Final = {
+    "principles": "put that file back from a backup: the stream waits for it, and decides nothing new until then",
+    "own_principles": "put that file back from a backup: the stream waits for it",
+    "models": "put that folder back from a backup (the stream waits for it); if it never was sound, "
+    "`membrane models rollback`",
+    "tenants": "mend the file there; what was in force before stays in force",
+}
+"""What to do where a check ends with an error."""
 _MARKS: Final = {"ok": "ok  ", "note": "note", "bad": "BAD "}
 
 
@@ -84,7 +92,8 @@ def examine(data: Path, tenants: Path | None = None, *, base_rates: bool = False
             try:
                 yield from check(patient)
             except MembraneError as error:
-                yield Finding(check.__name__.strip("_"), "bad", str(error))
+                about = check.__name__.strip("_")
+                yield Finding(about, "bad", str(error), _REMEDIES.get(about, ""))
 
 
 def _versions() -> Iterator[Finding]:
@@ -124,12 +133,21 @@ def _api(patient: Patient) -> Iterator[Finding]:
     if patient.pid("up") is None or not path.is_file():
         return
     url = path.read_text(encoding="ascii")
-    with ApiClient(url, patience_seconds=1.0) as client:
-        reply = client.send("GET", "/readyz")
+    try:
+        with ApiClient(url, patience_seconds=1.0) as client:
+            reply = client.send("GET", "/readyz")
+    except StoreUnavailable as error:
+        yield Finding("api", "bad", str(error), _again(patient, "api", "if it stays so for a minute"))
+        return
     if reply.status >= 400:
-        yield Finding("api", "bad", f"{url} is not ready: {reply.body.decode(errors='replace')}", "see what is missing")
+        text = f"{url} is not ready: {reply.body.decode(errors='replace')}"
+        yield Finding("api", "bad", text, "look at what `up` printed")
     else:
         yield Finding("api", "ok", f"{url} is ready")
+
+
+def _again(patient: Patient, role: str, when: str) -> str:
+    return f"{when}: kill -9 $(cat {patient.directory.pid_path(role)}), nothing is lost and `up` starts it again"
 
 
 def _partitions(patient: Patient) -> Iterator[Finding]:
@@ -148,7 +166,8 @@ def _partitions(patient: Patient) -> Iterator[Finding]:
         remedy = f"membrane up --data {patient.directory.path}" if lag else ""
         yield Finding("stream", "note" if lag else "ok", f"{text}, and it is not running", remedy)
     elif unseen > STALE_SECONDS or lag > LAG_SIGNALS:
-        yield Finding("stream", "bad", f"{text}; its end was last seen {unseen:.0f} s ago", "see the stream's messages")
+        text = f"{text}; its end was last seen {unseen:.0f} s ago"
+        yield Finding("stream", "bad", text, _again(patient, "stream", "if that does not shrink within a minute"))
     else:
         yield Finding("stream", "ok", text)
 
@@ -277,7 +296,7 @@ def _models(patient: Patient) -> Iterator[Finding]:
         try:
             model = load_bundle(registry.load(named["digest"]), kind, fingerprint())
         except MembraneError as error:
-            yield Finding(f"{kind} model", "bad", str(error), "put a sound one in force: membrane up --models DIR")
+            yield Finding(f"{kind} model", "bad", str(error), _REMEDIES["models"])
             continue
         advisory = ", learned from simulated customers: advisory" if model.bundle.advisory else ""
         yield Finding(f"{kind} model", "ok", f"{model.bundle.revision}{advisory}")

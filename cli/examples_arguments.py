@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from cli.options import CommandParser, moment, path
-
-_DATA: Final = "membrane-data"
+from cli.options import Commands, add_command, add_data, add_group, add_progress, moment, path
 
 
-def add_examples(commands: Any) -> None:
+def add_examples(commands: Commands) -> None:
     """Adds the commands."""
-    text = "Looks at what there is to learn from."
-    group = commands.add_parser("examples", help=text, description=text)
-    examples = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    export = _command(
+    examples = add_group(commands, "examples", "Looks at what there is to learn from.")
+    export = add_command(
         examples, "export", "cli.examples:export",
         "Writes the labelled examples as Parquet: features as served, labels, and what was done in between.",
         "membrane examples export --data ./shop --out examples.parquet",
     )  # fmt: skip
     export.option("--out", path, "file to write, or a folder for examples.parquet", metavar="FILE", required=True)
     export.option("--since", moment, "only labels found out at TIME and later", metavar="TIME")
-    export.switch("--progress", "show progress although standard error is no terminal")
-    _command(
+    add_progress(export)
+    status = add_command(
         examples, "status", "cli.examples:status", "Counts kept vectors and labels, and says how late labels come.",
         "membrane examples status --data ./shop",
     )  # fmt: skip
-    skew = _command(
+    skew = add_command(
         commands, "skew", "cli.examples:skew",
         "Makes every kept vector again from the log; exits 1 unless each bit is as it was served.",
         "membrane skew --data ./shop",
     )  # fmt: skip
-    skew.switch("--progress", "show progress although standard error is no terminal")
-
-
-def _command(commands: Any, name: str, handler: str, text: str, example: str) -> CommandParser:
-    parser: CommandParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
-    parser.set_defaults(handler=handler, parent_pid=None)
-    parser.switch("--json", "answer in JSON")
-    parser.option("--data", path, "data directory", default=_DATA, metavar="DIR")
-    return parser
+    add_progress(skew)
+    for parser in (export, status, skew):
+        add_data(parser)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from cli.options import CommandParser, path
+from cli.options import Commands, add_command, add_progress, path
 
 
-def add_ingest(commands: Any) -> None:
+def add_ingest(commands: Commands) -> None:
     """Adds the command."""
-    text = "Turns a CSV or JSON export of another system into signals, as a mapping file says."
-    parser: CommandParser = commands.add_parser(
-        "ingest",
-        help=text,
-        description=text,
-        epilog="example: membrane ingest --map tickets.yaml --in tickets.csv --out tickets.ndjson --dry-run",
-    )
-    parser.set_defaults(handler="cli.ingest:ingest_export", parent_pid=None)
+    parser = add_command(
+        commands, "ingest", "cli.ingest:ingest_export",
+        "Turns a CSV or JSON export of another system into signals, as a mapping file says.",
+        "membrane ingest --map tickets.yaml --in tickets.csv --out tickets.ndjson --dry-run",
+    )  # fmt: skip
     parser.option("--map", path, "mapping file", metavar="FILE", required=True)
     parser.option(
         "--in", path, "the export: .csv, .json, .ndjson or .jsonl, also with .gz", metavar="FILE", required=True
     )
     parser.option("--out", path, "file for the signals; not needed with --dry-run", metavar="FILE")
     parser.switch("--dry-run", "write nothing; exit 1 if a row is refused")
-    parser.switch("--progress", "show progress although standard error is no terminal")
-    parser.switch("--json", "answer in JSON")
+    add_progress(parser)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import time
@@ -12,8 +11,10 @@ from contextlib import closing, nullcontext
 from typing import Any, Final
 
 from cli.exits import DONE
+from cli.logs_arguments import log_words
 from cli.output import ProgressBar, number, print_json, say
 from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file
+from models.signing import check_private_key
 from storage.directory import DataDir
 from storage.lock import dir_lock
 
@@ -27,10 +28,11 @@ def learn(args: argparse.Namespace) -> int:
     leave_on_sigterm()
     if args.parent_pid is not None:
         os.nice(NICENESS)
-    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     directory = DataDir.existing(args.data)
     if args.grow is not None:
         return _grow(args, directory)
+    if args.signing_key is not None:
+        check_private_key(args.signing_key)
     path = directory.pid_path("learn")
     # A second learner is refused before it writes anything; the pid of a child is written by `up`.
     with dir_lock(args.data, "learn").acquire(), pid_file(path) if args.parent_pid is None else nullcontext():
@@ -51,8 +53,9 @@ def _learn(args: argparse.Namespace, directory: DataDir, reader: Any) -> int:
         every_seconds=args.every / 1_000,
         trees_every=args.trees_every,
         once=args.once,
+        signing_key=args.signing_key,
         grow=lambda kind, folder: (
-            command_line(["learn", f"--data={args.data}", f"--grow={kind}", f"--into={folder}"]),
+            command_line(["learn", f"--data={args.data}", f"--grow={kind}", f"--into={folder}", *log_words(args)]),
             own_environment(),
         ),
     )

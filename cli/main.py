@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from cli.arguments import build_parser
 from cli.exits import DONE, INTERRUPTED, UNHEALTHY, exit_code
+from cli.logs import begin
 from cli.output import complain, print_json
 from cli.processes import follow_parent
-from membrane.errors import InvalidPrinciples, MembraneError
+from membrane.errors import InvalidPrinciples, MembraneError, in_words
 
 Handler = Callable[[argparse.Namespace], int]
+_logger: Final = logging.getLogger("membrane.process")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,10 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     if args.parent_pid is not None:
         follow_parent(args.parent_pid)
+    if args.log_format is not None:
+        begin(args.handler.rpartition(":")[2], args.log_format, args.log_level)
     try:
         return handler(args.handler)(args)
     except MembraneError as error:
-        _tell(error, as_json=args.json)
+        _tell(error, args)
         return exit_code(error)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -34,8 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; what is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
-    except Exception:  # noqa: BLE001 - a fault of ours, not a mistake of the user: show where it is
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - a fault of ours, not a mistake of the user: show where it is
+        if args.log_format is None and args.parent_pid is None:
+            traceback.print_exc()
+        else:  # into a log: without the values, which may be a customer's
+            words = in_words(error)
+            _complain(args, f"an error of ours ended it: {words}", exception=words)
         return UNHEALTHY
 
 
@@ -46,12 +56,19 @@ def handler(name: str) -> Handler:
     return found
 
 
-def _tell(error: MembraneError, *, as_json: bool) -> None:
-    complain(str(error))
-    if as_json:
+def _tell(error: MembraneError, args: argparse.Namespace) -> None:
+    _complain(args, str(error))
+    if args.json:
         faults = error.faults if isinstance(error, InvalidPrinciples) else []
         told = {"error": type(error).__name__, "message": str(error)}
         print_json({**told, "faults": [vars(fault) for fault in faults]} if faults else told)
+
+
+def _complain(args: argparse.Namespace, text: str, **told: str) -> None:
+    if args.log_format is None:
+        complain(text)
+    else:
+        _logger.error("%s", text, extra={"told": told})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,6 +30,7 @@ from storage.examples import LabelledReader
 from storage.log import SignalLog
 
 LEAST_OF_A_DIGEST: Final = 4
+_PARQUET: Final = b"PAR1"
 _ROLE: Final[dict[Act, str | None]] = {
     "install": "champion", "promote": "champion", "rollback": "champion", "challenge": "challenger", "withdraw": None,
 }  # fmt: skip
@@ -134,16 +135,30 @@ def said(args: argparse.Namespace, *, forced: bool = False) -> Said:
 
 
 def examples(args: argparse.Namespace, directory: DataDir) -> Iterator[Labelled]:
-    """The labelled examples of a file (JSON, one a line), or those that the data directory keeps. UsageError for a file
-    that is none."""
+    """The labelled examples of a file (Parquet, or JSON, one a line), or those that the data directory keeps. Raises
+    UsageError for a file that is none."""
     if args.examples is not None:
-        yield from _of_file(args.examples)
+        yield from _of_parquet(args.examples) if _is_parquet(args.examples) else _of_lines(args.examples)
     else:
         with closing(LabelledReader(directory)) as reader:
             yield from reader.every()
 
 
-def _of_file(file: Path) -> Iterator[Labelled]:
+def _is_parquet(file: Path) -> bool:
+    with suppress(OSError), file.open("rb") as data:
+        return data.read(len(_PARQUET)) == _PARQUET
+    return False
+
+
+def _of_parquet(file: Path) -> Iterator[Labelled]:
+    try:
+        from training import parquet
+    except ImportError as error:
+        raise UsageError(f"--examples {file}: pyarrow is required for Parquet (the extra `train`)") from error
+    yield from parquet.read(file)
+
+
+def _of_lines(file: Path) -> Iterator[Labelled]:
     decoder = msgspec.json.Decoder(Labelled)
     try:
         with file.open("rb") as lines:

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from cli.options import CommandParser, one_of, path, percent
-
-Commands = Any
-MakeCommand = Callable[[Commands, str, str, str, str], CommandParser]
+from cli.options import CommandParser, Commands, add_command, add_data, add_group, one_of, path, percent
 
 
-def add_models(models: Commands, command: MakeCommand, data: Callable[[CommandParser], None]) -> None:
-    """Adds them to their group."""
-    listing = command(
+def add_models(commands: Commands) -> None:
+    """Adds them."""
+    models = add_group(commands, "models", "Looks at models and puts them in force.")
+    listing = add_command(
         models, "list", "cli.models:list_models", "Lists the installed models, and which answer or run beside.",
         "membrane models list --data ./shop",
     )  # fmt: skip
-    show = command(
+    show = add_command(
         models, "show", "cli.models:show", "Shows what a model says of itself, and what was done with it here.",
         "membrane models show seed-churn --data ./shop",
     )  # fmt: skip
-    compare = command(
+    compare = add_command(
         models, "compare", "cli.models:compare", "Compares two models on labelled examples, with intervals.",
         "membrane models compare 3f2a71c0 ./bundles/churn --data ./shop",
     )  # fmt: skip
-    promote = command(
+    promote = add_command(
         models, "promote", "cli.models:promote",
         "Puts a model in force if it passes the gate: better on the same labelled examples, calibrated, fast, sound.",
         "membrane models promote ./bundles/churn --data ./shop",
     )  # fmt: skip
-    rollback = command(
+    rollback = add_command(
         models, "rollback", "cli.models:rollback", "Puts the champion before the present one in force again.",
         'membrane models rollback churn --why "it alarms too often" --data ./shop',
     )  # fmt: skip
-    challenge = command(
+    challenge = add_command(
         models, "challenge", "cli.models:challenge", "Lets a model score beside the champion; it answers nobody.",
         "membrane models challenge ./bundles/churn --data ./shop",
     )  # fmt: skip
-    sign = command(
+    sign = add_command(
         models, "sign", "cli.models:sign", "Signs a bundle with a private Ed25519 key.",
         "membrane models sign ./bundles/churn --key model.key",
     )  # fmt: skip
@@ -51,7 +46,7 @@ def add_models(models: Commands, command: MakeCommand, data: Callable[[CommandPa
     sign.add_argument("bundle", metavar="BUNDLE", type=path, help="a folder that holds a bundle")
     sign.add_argument("--key", metavar="FILE", type=path, required=True, help="private key, PEM without a passphrase")
     for parser in (listing, show, compare, promote, rollback, challenge):
-        data(parser)
+        add_data(parser)
     for parser in (compare, promote):
         _examples(parser)
     for parser in (promote, rollback, challenge):
@@ -64,5 +59,6 @@ def add_models(models: Commands, command: MakeCommand, data: Callable[[CommandPa
 
 
 def _examples(parser: CommandParser) -> None:
-    parser.option("--examples", path, "labelled examples, one a line, instead of those that DIR keeps", metavar="FILE")
+    examples = "labelled examples instead of those that DIR keeps: JSON, one a line, or an export (Parquet)"
+    parser.option("--examples", path, examples, metavar="FILE")
     parser.option("--confidence", percent, "how sure it must be, in percent", default="95", metavar="P")

@@ -12,11 +12,13 @@ from typing import Any, Final
 from membrane.times import DAY, HOUR, parse_date, parse_time
 
 VARIABLE_PREFIX: Final = "MEMBRANE_"
+DEFAULT_DATA: Final = "membrane-data"
 MOST_PERIOD_MS: Final = 3660 * DAY
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"", "0", "false", "no", "off"})
 
 Converter = Callable[[str], Any]
+Commands = Any  # argparse keeps the type of subparsers to itself
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -54,6 +56,30 @@ class CommandParser(argparse.ArgumentParser):
         if given not in _TRUE | _FALSE:
             self.error(f"{variable}: must be 1 or 0, came {given!r}")
         self.add_argument(flag, action="store_true", default=given in _TRUE, help=f"{text} [{variable}]")
+
+
+def add_command(commands: Commands, name: str, handler: str, text: str, example: str) -> CommandParser:
+    """A command, run by `handler` (`module:function`); each answers in JSON if asked."""
+    parser: CommandParser = commands.add_parser(name, help=text, description=text, epilog=f"example: {example}")
+    parser.set_defaults(handler=handler)
+    parser.switch("--json", "answer in JSON")
+    return parser
+
+
+def add_group(commands: Commands, name: str, text: str) -> Commands:
+    """Commands under a common name."""
+    parser: CommandParser = commands.add_parser(name, help=text, description=text)
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def add_data(parser: CommandParser) -> None:
+    """The data directory that a command works on."""
+    parser.option("--data", path, "data directory", default=DEFAULT_DATA, metavar="DIR")
+
+
+def add_progress(parser: CommandParser) -> None:
+    """For work that takes long."""
+    parser.switch("--progress", "show progress although standard error is no terminal")
 
 
 def environment_name(flag: str) -> str:

@@ -12,21 +12,25 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-from cli.output import complain, print_json, say
+from cli.logs_arguments import log_words
+from cli.output import print_json, say
 from cli.processes import command_line, leave_on_sigterm, own_environment, pid_file, read_pid, write_whole
 from cli.supervisor import Child, Supervisor
 from membrane.errors import UsageError
 from storage.clock import wall_ms
 from storage.lock import WriterLock, dir_lock
+from storage.traces import INSTALL, are_installed, are_wanted
 
 READY_SECONDS: Final = 0.5
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to ask, not where to listen
 URL_FILE: Final = "api.url"
+_logger: Final = logging.getLogger("membrane.up")
 
 
 def up(args: argparse.Namespace) -> int:
     """Takes the directory, prepares it and supervises its processes."""
     leave_on_sigterm()
+    _look_for_traces(args)
     run, learns = args.data / "run", _learns(args.learn)
     with only_one(args.data), pid_file(run / "up.pid"):
         _prepare(args)
@@ -52,12 +56,12 @@ def up(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     """The decision API."""
     leave_on_sigterm()
+    _look_for_traces(args)
     if args.parent_pid is None:
         _prepare(args)
     from serving.config import ServeConfig
     from serving.run import serve as run_api
 
-    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
     config = ServeConfig(
         data=args.data,
         host=args.host,
@@ -79,7 +83,7 @@ def stream(args: argparse.Namespace) -> int:
     """The stream."""
     from stream.runner import StreamConfig, run_stream
 
-    logging.basicConfig(level=logging.WARNING, format="membrane: %(message)s")
+    _look_for_traces(args)
     path = args.data / "run" / "stream.pid"
 
     def ready() -> None:
@@ -115,7 +119,13 @@ def _prepare(args: argparse.Namespace) -> None:
         model_keys=args.model_keys,
     )
     for warning in prepare(args.data, wishes, wall_ms()):
-        complain(warning)
+        _logger.warning("%s", warning)
+
+
+def _look_for_traces(args: argparse.Namespace) -> None:
+    """Says what to install for the traces that the environment asks for; `up` says it for its children."""
+    if args.parent_pid is None and are_wanted() and not are_installed():
+        _logger.warning("the environment asks for traces (OTEL_EXPORTER_OTLP_...), none are sent: %s", INSTALL)
 
 
 @contextmanager
@@ -176,11 +186,13 @@ def _forget_metrics(run: Path) -> None:
 def _serve_command(args: argparse.Namespace, port: int) -> list[str]:
     """What `up` has put in force is not given again."""
     command = ["serve", *_flag("--data", args.data), *_flag("--host", args.host), *_flag("--port", port)]
-    return command + _flag("--clock", args.clock) + (_flag("--keys", args.keys) if args.keys else [])
+    command += [*_flag("--clock", args.clock), *log_words(args)]
+    return command + (_flag("--keys", args.keys) if args.keys else [])
 
 
 def _stream_command(args: argparse.Namespace) -> list[str]:
-    return ["stream", *_flag("--data", args.data), *_flag("--runner", args.runner), *_flag("--batch", args.batch)]
+    command = ["stream", *_flag("--data", args.data), *_flag("--runner", args.runner), *_flag("--batch", args.batch)]
+    return command + log_words(args)
 
 
 def _learns(wish: str) -> bool:
@@ -192,7 +204,8 @@ def _learns(wish: str) -> bool:
 
 
 def _learn_command(args: argparse.Namespace) -> list[str]:
-    return ["learn", *_flag("--data", args.data)]
+    command = ["learn", *_flag("--data", args.data), *log_words(args)]
+    return command + (_flag("--signing-key", args.signing_key) if args.signing_key else [])
 
 
 def _flag(name: str, value: object) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from cli.exits import ANOTHER_WRITER, DONE, FAILED, INTERRUPTED, UNHEALTHY, USAGE
-from cli.output import complain
 from cli.processes import clear_pid, describe_end, reap, spawn, write_pid
 
 MOST_RESTARTS: Final = 5
@@ -24,6 +24,7 @@ _POLL_SECONDS: Final = 1.0
 _HOPELESS: Final = frozenset({FAILED, USAGE, ANOTHER_WRITER})
 _STOPPED_BY: Final = {signal.SIGTERM: DONE, signal.SIGHUP: DONE, signal.SIGINT: INTERRUPTED}
 _HEARD: Final = frozenset({*_STOPPED_BY, signal.SIGCHLD})
+_logger: Final = logging.getLogger("membrane.up")
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Child:
         """Starts it."""
         self.pid = spawn(self.command)
         write_pid(self.pid_path, self.pid)
+        _logger.info("%s started, pid %s", self.name, self.pid)
 
     def ended(self) -> int | None:
         """How it ended since it was started; None while it lives."""
@@ -99,7 +101,9 @@ class Supervisor:
         """Starts a child that has ended again; our exit code when that would be no use. One that was refused at the
         very start has nobody to leave its work to."""
         if code == ANOTHER_WRITER and child.replaceable and not self._waiting:
-            complain(f"{child.name} was taken over by another process; the others go on (when it ends, start anew)")
+            _logger.warning(
+                "%s was taken over by another process; the others go on (when it ends, start anew)", child.name
+            )
             return None
         if code in _HOPELESS:
             return self._give_up(child, f"ended ({describe_end(code)})", code)
@@ -110,8 +114,9 @@ class Supervisor:
             often = f"ended {MOST_RESTARTS + 1} times within a minute, the last time {describe_end(code)}"
             return self._give_up(child, often, UNHEALTHY)
         child.restarts.append(now)
-        complain(
-            f"{child.name} ended ({describe_end(code)}): restart {len(child.restarts)} of {MOST_RESTARTS} a minute"
+        count = len(child.restarts)
+        _logger.warning(
+            "%s ended (%s): restart %s of %s a minute", child.name, describe_end(code), count, MOST_RESTARTS
         )
         child.start()
         return None
@@ -119,10 +124,10 @@ class Supervisor:
     def _give_up(self, child: Child, how: str, code: int) -> int | None:
         """Our exit code when a child cannot go on; none when the others can do without it."""
         if child.optional:
-            complain(f"{child.name} {how}; the others go on without it")
+            _logger.error("%s %s; the others go on without it", child.name, how)
             return None
         if code == UNHEALTHY:
-            complain(f"{child.name} {how}")
+            _logger.error("%s %s", child.name, how)
         return code
 
 

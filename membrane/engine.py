@@ -17,6 +17,7 @@ from membrane import obligations
 from membrane.due import deadlines, first_after, moments
 from membrane.facts import RecordFacts
 from membrane.fold import Folded, fold
+from membrane.lapse import Lapse, read_lapse
 from membrane.pauses import Pause, edges, of_principles
 from membrane.principles import PrincipleSet
 from membrane.record import MET, WAIVED, Cause, Obligation, Record, State
@@ -32,7 +33,7 @@ KEPT_OVERDUE: Final = 16
 class Rules:
     """What a customer is judged by: the principles in force (None: none could be loaded), the tenant's settings, the
     churn risk from which a customer is at risk, the time before which history causes no effect, and the tenant's
-    pauses; `limits` follow from these."""
+    pauses; `limits` and the lapse rule follow from these."""
 
     principles: PrincipleSet | None
     settings: TenantSettings = field(default_factory=TenantSettings)
@@ -40,9 +41,11 @@ class Rules:
     go_live: int = 0
     pauses: tuple[Pause, ...] = ()
     limits: Limits = field(init=False, compare=False)
+    lapse: Lapse | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", limits_of(self.settings, self.churn_threshold))
+        object.__setattr__(self, "lapse", read_lapse(self.settings.lapse) if self.settings.lapse else None)
 
 
 def rules_for(

@@ -17,7 +17,11 @@ one table in serving/ and one in cli/ map these.
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
+from typing import Final
+
+_FRAMES: Final = 6
 
 
 class MembraneError(Exception):
@@ -87,3 +91,12 @@ class AnotherWriter(MembraneError):
 
 class UsageError(MembraneError):
     """A mistake in a command's arguments or files."""
+
+
+def in_words(error: BaseException) -> str:
+    """An error for a log: its type and the latest places it came through, the innermost first. Its values only if it is
+    one of ours: those of others may be input."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    where = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames))
+    words = f"{type(error).__name__}: {error}" if isinstance(error, MembraneError) else type(error).__name__
+    return f"{words} at {where}" if where else words

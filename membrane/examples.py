@@ -15,6 +15,7 @@ from membrane.cases import open_at
 from membrane.features import usage_ratio
 from membrane.fold import LOW_NPS
 from membrane.labelled import TARGETS
+from membrane.lapse import Lapse
 from membrane.record import Kept, Label, Record, State
 from membrane.stages import STEADY, USAGE_HIGH, USAGE_LOW
 from membrane.times import DAY, HOUR
@@ -35,7 +36,7 @@ HORIZON: Final = 30 * DAY
 JOINED_FOR: Final = 14 * DAY
 """A label goes to no vector that was older at the moment the label speaks about."""
 WHOLE: Final = 10_000
-QUIET, HORIZON_PASSED, CLOSED = "quiet", "horizon", "closed"
+QUIET, HORIZON_PASSED, CLOSED, LAPSED = "quiet", "horizon", "closed", "lapsed"
 QUIET_WEIGHT: Final = 3_000
 STAGE, CHURN = TARGETS.index("stage"), TARGETS.index("churn")
 
@@ -73,9 +74,10 @@ def is_kept(record: Record, offset: int, kind: str, *, moved: bool) -> bool:
     return moved or kind == _RESOLVED or (kind == _ENDED and open_at(record.state, clock))
 
 
-def keep(record: Record, offset: int) -> tuple[int | None, list[Joined]]:
+def keep(record: Record, offset: int, lapse: Lapse | None = None) -> tuple[int | None, list[Joined]]:
     """Note that the vector of the log record at `offset`, served at the customer's clock, is kept: when its horizon of
-    churn ends if it is watched, else None; and what can be said now, of it and of earlier ones."""
+    churn ends if it is watched, else None; and what can be said now, of it and of earlier ones. Who has lapsed is lost
+    already, and not watched."""
     kept, clock = record.kept, record.clock
     kept.at, kept.signals = clock, record.state.signals
     kept.latest = [*kept.latest, clock, offset][-2 * KEPT_LATEST :]
@@ -83,7 +85,8 @@ def keep(record: Record, offset: int) -> tuple[int | None, list[Joined]]:
     if _awaited(kept, clock, offset):
         said += [(offset, label) for label in kept.waiting if label.about >= clock]
         kept.waiting = []
-    if kept.watched and clock - kept.watched[-2] < WEEKLY:
+    full = silent_until(kept, lapse)
+    if (kept.watched and clock - kept.watched[-2] < WEEKLY) or (full is not None and full < clock):
         return None, said
     kept.watched = [*kept.watched, clock, offset][-2 * KEPT_WATCHED :]
     return clock + HORIZON, said
@@ -104,12 +107,32 @@ def wait(kept: Kept, label: Label, offset: int) -> None:
     kept.waits_since = offset
 
 
-def leave(kept: Kept, left_at: int, found_at: int, weight: int) -> tuple[list[Joined], list[int]]:
+def hear(kept: Kept, lapse: Lapse, kind: str, t: int) -> None:
+    """Note a signal of this type and time, if the lapse rule listens to it."""
+    if kind in lapse.types:
+        kept.heard = max(t, kept.heard) if kept.heard_by == lapse.mark else t
+        kept.heard_by = lapse.mark
+
+
+def silent_until(kept: Kept, lapse: Lapse | None) -> int | None:
+    """When the silence of the rule is full unless a signal comes up to then; None where there is no rule, or nothing
+    that it listens to was heard while it was in force."""
+    return None if lapse is None or kept.heard_by != lapse.mark else kept.heard + lapse.ms
+
+
+def lapses_at(kept: Kept, lapse: Lapse | None) -> int | None:
+    """The same, where it is the churn of a vector that is watched; else nobody need look."""
+    full = silent_until(kept, lapse)
+    awaited = full is not None and not kept.synthetic and bool(kept.watched) and full <= kept.watched[-2] + HORIZON
+    return full if awaited else None
+
+
+def leave(kept: Kept, left_at: int, found_at: int, weight: int, by: str = CLOSED) -> tuple[list[Joined], list[int]]:
     """The customer left: that is the churn of those watched whose horizon it falls into; and the offsets of those whose
     horizon need not be waited for any more. None is watched from then on."""
     open_ones = [(time, offset) for time, offset in pairs(kept.watched) if left_at <= time + HORIZON]
     kept.watched = []
-    said = [(offset, Label(CHURN, 1, weight, CLOSED, time, found_at)) for time, offset in open_ones if time <= left_at]
+    said = [(offset, Label(CHURN, 1, weight, by, time, found_at)) for time, offset in open_ones if time <= left_at]
     return said, [offset for _, offset in open_ones]
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from membrane import signals as s
 from membrane.cases import open_at
-from membrane.examples import CHURN, CLOSED, STAGE, WHOLE
+from membrane.examples import CHURN, CLOSED, LAPSED, STAGE, WHOLE
 from membrane.fold import GOOD_CSAT, LOW_NPS, LOW_SATISFACTION
 from membrane.record import Label, Record, State
 from membrane.signals import Data, StoredSignal
@@ -115,6 +115,11 @@ def _content(record: Record, signal: StoredSignal, clock: int) -> Label | None:
 def _closing(record: Record, data: s.AccountClosed, signal: StoredSignal, clock: int) -> Label | None:
     """Who leaves was at risk before."""
     return Label(STAGE, AT_RISK, weighed(LEAVING_WEIGHT, signal.time, clock), CLOSED, signal.time, clock)
+
+
+def lapsed(about: int, clock: int) -> Label:
+    """Who falls silent for as long as the tenant's rule says was at risk before."""
+    return Label(STAGE, AT_RISK, weighed(LEAVING_WEIGHT, about, clock), LAPSED, about, clock)
 
 
 def _interaction_ended(state: State, data: s.SurveyAnswered, t: int) -> int | None:

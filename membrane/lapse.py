@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 from membrane.document import hint
 from membrane.signals import TYPES
@@ -23,6 +24,11 @@ class Lapse:
 
     types: tuple[str, ...]
     ms: int
+
+    @property
+    def mark(self) -> int:
+        """Tells rules that listen to other signals apart."""
+        return crc32(" ".join(self.types).encode())
 
     def lapsed(self, times: Iterable[int], cutoff: int, until: int) -> bool | None:
         """Whether a customer had lapsed at `cutoff`, from the times of their signals of these types and what is known

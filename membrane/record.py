@@ -230,7 +230,8 @@ class Kept(msgspec.Struct, array_like=True):
     """Which of the customer's served vectors are kept to learn from (`membrane.examples`): `at` the latest one's clock,
     `signals` how many signals there were then; `latest` and `watched` (those whose horizon of churn is open) as flat
     (time, log offset) pairs by time; labels that still wait for a vector, and
-    the log offset of the latest of them; `synthetic` once a signal was."""
+    the log offset of the latest of them; `synthetic` once a signal was; `heard` the time of the latest signal that the
+    lapse rule in force then listened to, and `heard_by` its mark."""
 
     at: int = 0
     signals: int = 0
@@ -239,6 +240,8 @@ class Kept(msgspec.Struct, array_like=True):
     waiting: list[Label] = []
     waits_since: int = -1
     synthetic: bool = False
+    heard: int = 0
+    heard_by: int = 0
 
 
 class Record(msgspec.Struct, array_like=True):

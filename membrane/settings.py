@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from membrane.lapse import read_lapse
+
 Language = Literal["en", "es"]
 Consent = Literal["opt_out", "opt_in"]
 
@@ -23,7 +25,7 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One tenant's settings. `consent`: whether a known customer may be addressed unless they said no (`opt_out`) or
     only if they said yes (`opt_in`). `currency`: the only one whose amounts are summed; empty: all of them, as they
     come. `lapse`: a rule of `membrane.lapse`, empty where there is none. `sources`: the longest silence (ms) that is
-    usual for a source. ValueError for a time zone that does not exist."""
+    usual for a source. ValueError for a time zone that does not exist, or a lapse rule that is none."""
 
     timezone: str = "UTC"
     language: Language = "en"
@@ -41,6 +43,8 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         if zone_of(self.timezone) is None:
             raise ValueError(f"timezone must be an IANA name such as America/Bogota, came {self.timezone!r}")
+        if self.lapse:
+            read_lapse(self.lapse)
 
 
 def zone_of(name: str) -> ZoneInfo | None:

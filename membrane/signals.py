@@ -269,8 +269,9 @@ class Envelope(Struct):
     data_base64: Any = None
 
 
-class StoredSignal(Struct, frozen=True):
-    """A signal in the log: `time` is its event time in epoch ms, `data` the JSON its sender sent."""
+class StoredSignal(Struct, frozen=True, omit_defaults=True):
+    """A signal in the log: `time` is its event time in epoch ms, `data` the JSON its sender sent; `traceparent` (W3C)
+    names the request that brought it, if that is traced."""
 
     tenant: str
     customer: str
@@ -279,6 +280,7 @@ class StoredSignal(Struct, frozen=True):
     type: str
     time: int
     data: msgspec.Raw
+    traceparent: str = ""
 
 
 class CheckedSignal(Struct, frozen=True):

@@ -2,60 +2,58 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any, Final
 
 from msgspec import Struct
 from river.drift import ADWIN
 
-MOST_VALUES: Final = 1_024
 DELTA_ERROR: Final = 0.002
-DELTA_FEATURE: Final = 0.0005
+DELTA_FEATURE: Final = 1e-6
+_RIVER: Final = version("river")
 
 
 class Watch(Struct):
-    """What a detector was given since the last change, at most `MOST_VALUES`, and how many changes it told. `rises`:
-    only a mean that went up is told (an error that falls is no drift)."""
+    """What a detector knows: `window`, the buckets of all numbers since the last change as River's own `version` packs
+    them (their number grows with the logarithm of that of the numbers), and how many changes it told. `rises`: only a
+    mean that went up is told (an error that falls is no drift)."""
 
     delta: float
     rises: bool = False
-    values: list[float] = []
     detections: int = 0
+    version: str = ""
+    window: bytes = b""
 
 
 class Detector:
-    """Finds changes of the mean of numbers in [-1, 1].
-
-    River keeps ADWIN's window where it cannot be saved, so the numbers are kept and given to a new ADWIN again. When
-    there are too many, the older half is forgotten and ADWIN begins with the rest: a clean run does the same at the
-    same number, so a restart changes nothing."""
+    """Finds changes of the mean of numbers in [-1, 1]. One made again from its watch finds the same; from one that
+    another version of River packed it begins anew."""
 
     def __init__(self, watch: Watch) -> None:
-        self.watch = watch
-        self._adwin = self._fed()
+        self._watch = watch
+        self._adwin = self._new()
+        if watch.window and watch.version == _RIVER:
+            self._adwin._helper.__setstate__(watch.window)  # noqa: SLF001 - River has no other way to give it back
 
     def update(self, value: float) -> bool:
         """Whether the mean has changed, as far as this number shows."""
-        values, before = self.watch.values, self._adwin.estimation
-        values.append(value)
-        if len(values) > MOST_VALUES:
-            del values[: MOST_VALUES // 2]
-            self._adwin = self._fed()
-        else:
-            self._adwin.update(value)
+        before = self._adwin.estimation
+        self._adwin.update(value)
         if not self._adwin.drift_detected:
             return False
-        told = not self.watch.rises or self._adwin.estimation > before
-        self.watch.detections += told
-        values.clear()
-        self._adwin = self._fed()
-        return told
+        told = not self._watch.rises or self._adwin.estimation > before
+        self._watch.detections += told
+        self._adwin = self._new()
+        return bool(told)
 
-    def _fed(self) -> Any:
-        """A new ADWIN that was given the values that are kept. It looked at each of them before and found nothing."""
-        adwin: Any = ADWIN(delta=self.watch.delta)  # type: ignore[no-untyped-call]
-        for value in self.watch.values:
-            adwin.update(value)
-        return adwin
+    def watch(self) -> Watch:
+        """What it knows now."""
+        self._watch.version = _RIVER
+        self._watch.window = self._adwin._helper.__getstate__()  # noqa: SLF001 - as above
+        return self._watch
+
+    def _new(self) -> Any:
+        return ADWIN(delta=self._watch.delta)  # type: ignore[no-untyped-call]
 
 
 def squashed(value: float) -> float:

@@ -6,10 +6,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from membrane.errors import InvalidBundle
 from models.bundle import DIGEST, MANIFEST, SHA256, SIGNATURE, Bundle, Manifest, read_bundle
+
+_REMOVED: Final = ".removed-"
 
 
 class Entry(NamedTuple):
@@ -66,6 +68,18 @@ class Registry:
             return []
         digests = sorted(path.name for path in self._directory.iterdir() if SHA256.fullmatch(path.name))
         return [self._entry(digest) for digest in digests]
+
+    def remove(self, digest: str) -> None:
+        """Take an installed bundle away: at once for whoever looks, its files after that."""
+        gone = self._directory / f"{_REMOVED}{digest}"
+        self.place(digest).rename(gone)
+        shutil.rmtree(gone)
+
+    def sweep(self, drafts: str) -> None:
+        """Take away what processes that were killed left: of removed bundles, and the folders that begin with
+        `drafts`."""
+        for path in (*self._directory.glob(f"{_REMOVED}*"), *self._directory.glob(f"{drafts}*")):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _entry(self, digest: str) -> Entry:
         try:

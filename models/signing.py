@@ -52,6 +52,11 @@ class ModelKeys:
         if not any(_is_signed(key, signature, bundle) for key in self._keys):
             raise InvalidBundle(f"{path}: a signature by one of the model keys is required, got another one's")
 
+    def believe(self, key: Path) -> bool:
+        """Whether what the private key of a PEM file signs is let in. UsageError if the file holds none."""
+        public = _private_key(key).public_key().public_bytes_raw()
+        return not self._keys or any(one.public_bytes_raw() == public for one in self._keys)
+
 
 def put_keys(source: Path, folder: Path) -> None:
     """Puts the public keys of a PEM file in force for a folder of bundles. UsageError if it holds none."""
@@ -60,6 +65,11 @@ def put_keys(source: Path, folder: Path) -> None:
     draft = folder / f".{FILE}.{os.getpid()}"
     draft.write_bytes(source.read_bytes())
     draft.replace(folder / FILE)
+
+
+def check_private_key(key: Path) -> None:
+    """UsageError unless a PEM file holds a private key that bundles can be signed with."""
+    _private_key(key)
 
 
 def sign(directory: Path, key: Path) -> str:

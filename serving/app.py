@@ -105,6 +105,7 @@ def _router(services: Services, hot: dict[str, str]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # its spans would show paths: customers
     )
     for error in (Problem, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(error, _on_error)

@@ -308,25 +308,32 @@ def _operations(services: Services) -> APIRouter:
 
     @router.get("/metrics", summary="Metrics of every process of this data directory")
     async def metrics() -> Response:
-        await measure(services)
-        return Response(await services.cold(services.metrics.exposition), media_type=CONTENT_TYPE)
+        return Response(await _scrape(services), media_type=CONTENT_TYPE)
 
     return router
 
 
-async def measure(services: Services) -> None:
-    """Sets every gauge that is read from the stores; the counters are told what was counted."""
-    metrics, freshness, config = services.metrics, services.freshness, services.config
-    records, log, cold = services.records, services.log, services.cold
+async def _scrape(services: Services) -> bytes:
+    """What /metrics tells, once the counters are told what was counted and every gauge that is read from the stores is
+    set: beside the event loop all at once, for each change of threads waits while the service is busy."""
+    metrics, freshness, log, clock = services.metrics, services.freshness, services.log, services.config.clock
+    wall, now = services.config.now_ms(), None
     metrics.flush()
     measures.measure_staleness(freshness, metrics)
+    measures.measure_sources(log, freshness, metrics, clock, wall)
     with suppress(MembraneError):
         now = freshness.now()
-        await cold(measures.measure_stream, records, log, metrics, now)
-        await cold(measures.measure_pauses, log, metrics, now)
-    await cold(measures.measure_obligations, records, metrics)
-    await cold(measures.measure_horizon, log, metrics, config.now_ms())
-    await cold(measures.measure_disk, records, metrics)
-    measures.measure_sources(log, freshness, metrics, config.clock, config.now_ms())
-    await cold(measures.measure_held, records, log, services.principles, metrics)
-    await cold(models_view.measure_models, log, metrics)
+    return await services.cold(_scraped, services, wall, now)
+
+
+def _scraped(services: Services, wall: int, now: int | None) -> bytes:
+    metrics, records, log = services.metrics, services.records, services.log
+    if now is not None:
+        measures.measure_stream(records, log, metrics, now)
+        measures.measure_pauses(log, metrics, now)
+    measures.measure_obligations(records, metrics)
+    measures.measure_horizon(log, metrics, wall)
+    measures.measure_disk(records, metrics)
+    measures.measure_held(records, log, services.principles, metrics)
+    models_view.measure_models(log, metrics)
+    return metrics.exposition()

@@ -37,9 +37,10 @@ from serving.limits import MAX_DECISION_BYTES, Receive, Scope, Send, header, rea
 from serving.metrics import Metrics
 from serving.problems import Problem, check_json, not_json, report, unavailable
 from serving.reserving import Reservation, idempotency_key, new_permit, new_row, same_answer
-from serving.slow import SlowDecisions
+from serving.slow import SlowDecisions, Steps
 from storage.claims import Permit
 from storage.decisions import DecisionLog
+from storage.traces import CURRENT
 
 _LOG_FULL: Final = "log_full"
 _ROOM_SECONDS: Final = 0.01
@@ -163,7 +164,7 @@ class Decisions:
         self._complete(decided.answer, known)
         self._count(request, decided.answer)
         answer = self._logged(request, decided, case)
-        self._slow.tell(decided.answer.decision, steps)
+        self._told(decided, case, steps)
         return answer
 
     async def _reserve(self, claims: LiveClaims, wanted: Reservation, seconds: float) -> bytes:
@@ -204,8 +205,15 @@ class Decisions:
         steps.end("claim")
         claims.made([one.claim for one in granted])
         self._count(request, decided.answer)
-        self._slow.tell(decided.answer.decision, steps)
+        self._told(decided, case, steps)
         return sent
+
+    def _told(self, decided: Decided, case: Case, steps: Steps) -> None:
+        """The decision is done: tells of a slow one, and of a traced one what it was about."""
+        span = CURRENT.get()
+        self._slow.tell(decided.answer.decision, steps, span)
+        if span is not None and case.record is not None:
+            span.link(self._knowledge.traceparent(case.record))
 
     def _patience(self, started: float) -> Patience:
         return Patience(started + self._deadline_seconds)

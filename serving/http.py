@@ -125,7 +125,6 @@ class Server(uvicorn.Server):
             server_header=False,
             access_log=False,
             log_config=None,
-            log_level="error",
             backlog=_BACKLOG,
             timeout_keep_alive=int(HEADER_SECONDS),
             timeout_graceful_shutdown=DRAIN_SECONDS,

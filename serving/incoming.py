@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from membrane.errors import InvalidSignal
 from membrane.ports import NewSignal
@@ -115,12 +116,17 @@ def _id_of(event: bytes) -> str | None:
         return None
 
 
-def new_signals(signals: Sequence[CheckedSignal]) -> list[NewSignal]:
-    """The signals as the log takes them, each with what it changes of contacts and consents.
+def new_signals(signals: Sequence[CheckedSignal], traceparent: str = "") -> list[NewSignal]:
+    """The signals as the log takes them, each with what it changes of contacts and consents, and with the trace that it
+    came in.
 
     An opt-out in answer to a contact, made in this request or before, closes that contact's channel and domain. One
     that comes before its contact is put right by the record."""
-    return [_new_signal(signal.stored, signal.typed) for signal in signals]
+    return [_new_signal(_traced(signal.stored, traceparent), signal.typed) for signal in signals]
+
+
+def _traced(signal: StoredSignal, traceparent: str) -> StoredSignal:
+    return replace(signal, traceparent=traceparent) if traceparent else signal
 
 
 def _new_signal(s: StoredSignal, data: object) -> NewSignal:

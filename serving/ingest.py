@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import time_ns
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ from serving.metrics import Metrics
 from serving.problems import Problem
 from storage.group_commit import GroupCommitter
 from storage.log import Batch, SignalLog, Taken
+from storage.traces import CURRENT
 
 
 class IngestAnswer(msgspec.Struct):
@@ -74,8 +76,14 @@ class Ingest:
         if not incoming.signals and not incoming.dead_letters:
             return []
         letters = [letter for letter, _ in incoming.dead_letters]
-        batch = Batch(new_signals(incoming.signals), now_ms, letters)
-        return await asyncio.wrap_future(self._committer.submit(batch))
+        span = CURRENT.get()
+        batch = Batch(new_signals(incoming.signals, span.traceparent if span else ""), now_ms, letters)
+        began_ns = time_ns()
+        taken = await asyncio.wrap_future(self._committer.submit(batch))
+        if span is not None:
+            span.step("append", began_ns, time_ns())
+            span.note("membrane.signals", len(batch.signals))
+        return taken
 
     def _count(self, incoming: Incoming, answers: list[Taken]) -> None:
         stored = zip(incoming.signals, answers, strict=False)

@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
-from membrane.entries import FLOOR, TIMES, latest, told
+from membrane.entries import FLOOR, TIMES
 from membrane.errors import MembraneError
 from membrane.in_common import Of, Shared, in_common
 from membrane.record import Record, decode
 from membrane.times import HOUR, format_time
 from membrane.vocabulary import Stage
-from serving.measures import read_counts
+from serving.measures import into_crisis, read_counts
 from serving.problems import not_found
 from storage.record_reader import RecordReader
 
@@ -52,9 +52,8 @@ def spike(records: RecordReader, own: str, tenant: str | None) -> SpikeAnswer:
     if tenant not in (None, own):
         raise not_found("tenant")
     partitions = range(records.directory.partitions)
-    counts = [read_counts(records.meta(partition)) for partition in partitions]
-    clock = max((max(one.last_tick, latest(one.entries)) for one in counts), default=0)
-    entries, expected = told([one.entries for one in counts], clock).get(own, (0, 0.0))
+    clock, found = into_crisis(read_counts(records.meta(partition)) for partition in partitions)
+    entries, expected = found.get(own, (0, 0.0))
     names = {customer for partition in partitions for customer in _entered(records, partition, own, clock - HOUR)}
     entered = [one for one in (_record(records.get(own, name)) for name in sorted(names)[:MOST_ENTERED]) if one]
     bodies = [body for partition in partitions for body in records.sample(partition, own, SAMPLE // len(partitions))]

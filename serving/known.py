@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from membrane.caps import Claim
 from membrane.errors import MembraneError, RecordUnreadable
 from membrane.layers import COMMON
 from membrane.pauses import Pause
-from membrane.ports import partition_of
+from membrane.ports import RecordKind, partition_of
 from membrane.record import Record, decode
 from membrane.settings import TenantSettings
+from membrane.signals import read_stored
 from membrane.view import LogConsent
 from membrane.vocabulary import SOURCE_SILENT
 from serving.claims import LiveClaims
@@ -87,6 +90,16 @@ class Knowledge:
             return self._records.meta(partition_of(tenant, customer, self._records.directory.partitions)).next_offset
         except MembraneError:
             return 0
+
+    def traceparent(self, record: Record) -> str:
+        """The trace of the signal that wrote a record; "" if it came without, or something else wrote it."""
+        partition = partition_of(record.tenant, record.customer, self._records.directory.partitions)
+        try:
+            for one in self._log.read(partition, record.version, 1):
+                return read_stored(one.body).traceparent if one.kind is RecordKind.SIGNAL else ""
+        except (MembraneError, msgspec.MsgspecError):
+            pass
+        return ""
 
     def of(self, tenant: str, customer: str, now: int, claims: Sequence[Claim] | None = None) -> Known:
         """What is known of one customer at `now`; `claims` where they have been read already."""

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -30,6 +31,8 @@ from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
 PAUSED: Final = ("domain", "principle", "customer")
+KEPT_OPEN: Final = 512
+"""Tenants' entries into crisis, of all partitions, that are decoded once as long as they stay the same."""
 
 
 class StreamCounts(msgspec.Struct):
@@ -39,10 +42,27 @@ class StreamCounts(msgspec.Struct):
     revision_offset: int = -1
     stages: dict[str, dict[str, int]] = {}
     lifecycles: dict[str, dict[str, int]] = {}
-    entries: dict[str, Entries] = {}
+    entries: dict[str, msgspec.Raw] = {}
+
+    def opened(self) -> dict[str, Entries]:
+        """The entries into crisis by tenant, to be read alone."""
+        return {tenant: _opened(bytes(one)) for tenant, one in self.entries.items()}
 
 
 _decoder: Final = msgspec.json.Decoder(StreamCounts)
+_entries: Final = msgspec.json.Decoder(Entries)
+
+
+@lru_cache(KEPT_OPEN)
+def _opened(body: bytes) -> Entries:
+    return _entries.decode(body)
+
+
+def into_crisis(counts: Iterable[StreamCounts]) -> tuple[int, dict[str, tuple[int, float]]]:
+    """The stream's clock, and by tenant how many entered crisis in the hour before it and how many usually do."""
+    counted = [(one.last_tick, one.opened()) for one in counts]
+    clock = max((max(last_tick, latest(entries)) for last_tick, entries in counted), default=0)
+    return clock, told((entries for _, entries in counted), clock)
 
 
 def measure_horizon(log: LogReader, metrics: Metrics, now_ms: int) -> None:
@@ -99,8 +119,7 @@ def measure_stream(records: RecordReader, log: LogReader, metrics: Metrics, now:
             metrics.judged_by.labels(partition).set(counts[-1].revision_offset)
         _set_all(metrics.customers, map(str, STAGES), [one.stages for one in counts])
         _set_all(metrics.lifecycles, map(str, LIFECYCLES), [one.lifecycles for one in counts])
-        clock = max((max(one.last_tick, latest(one.entries)) for one in counts), default=0)
-        for tenant, (recent, expected) in told([one.entries for one in counts], clock).items():
+        for tenant, (recent, expected) in into_crisis(counts)[1].items():
             metrics.crisis_entries_recent.labels(tenant).set(recent)
             metrics.crisis_entries_expected.labels(tenant).set(expected)
         ticked = [one.last_tick for one in counts if one.last_tick]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import traceback
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -18,10 +17,10 @@ from membrane.errors import (
     InvalidPrinciples,
     InvalidRequest,
     InvalidSignal,
-    MembraneError,
     RecordUnreadable,
     StoreRefused,
     StoreUnavailable,
+    in_words,
 )
 from membrane.signals import invalid
 
@@ -160,7 +159,5 @@ def from_error(error: Exception) -> Problem:
 
 def report(error: BaseException) -> None:
     """Logs an unexpected error: its type and where it was raised, not its values (they may be input)."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = " < ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" for frame in reversed(frames[-6:]))
-    known = f": {error}" if isinstance(error, MembraneError) else ""
-    _logger.error("%s%s at %s", type(error).__name__, known, where)
+    words = in_words(error)
+    _logger.error("%s", words, extra={"told": {"exception": words}})

@@ -16,12 +16,15 @@ import uvloop
 from serving.config import ServeConfig
 from serving.http import DRAIN_SECONDS, Server, listening_socket
 from serving.problems import report
+from serving.tracing import Traced
 from storage.directory import DataDir
 from storage.metric_files import use_directory
+from storage.traces import open_traces
 
 if TYPE_CHECKING:
     from serving.app import Api
     from serving.services import Services
+    from storage.otel import Traces
 
 _METRIC_KINDS: Final = ("counter", "histogram", "gauge_livemostrecent")
 _PARENT_SECONDS: Final = 0.5
@@ -42,26 +45,29 @@ def serve(config: ServeConfig) -> int:
     from serving.app import create_app  # noqa: PLC0415 - see above
     from serving.services import Services  # noqa: PLC0415 - see above
 
-    services = Services.open(config)
+    services, traces = Services.open(config), open_traces("serve")
     try:
         gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(create_app(services), services, listening))
+            return runner.run(_run(create_app(services), services, listening, traces))
     finally:
         services.close()
+        if traces is not None:
+            traces.close()
 
 
 def _leave(_number: int, _frame: object) -> None:
     sys.exit(0)
 
 
-async def _run(app: Api, services: Services, listening: socket.socket) -> int:
+async def _run(app: Api, services: Services, listening: socket.socket, traces: Traces | None) -> int:
     """Serves, drains and returns the exit status: 0, 130 after Ctrl-C, 4 if a task beside the answers ended."""
     stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _stop_on_signals(stop)
-    server = Server(app, services.config)
+    asyncio.get_running_loop().set_exception_handler(_report)
+    server = Server(app if traces is None else Traced(app, traces), services.config)
     serving = asyncio.create_task(server.serve([listening]))
     helpers = [asyncio.create_task(services.maintain()), asyncio.create_task(app.revoker.run())]
     if services.config.parent_pid is not None:
@@ -83,6 +89,14 @@ async def _run(app: Api, services: Services, listening: socket.socket) -> int:
 def _stop_on_signals(stop: asyncio.Future[int]) -> None:
     for number, status in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         asyncio.get_running_loop().add_signal_handler(number, _stop, stop, status)
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong beside a request; the words of the loop would show what was being handled."""
+    if "exception" in context:
+        report(context["exception"])
+    else:
+        _logger.error("the event loop: %s", context["message"])
 
 
 def _stop(stop: asyncio.Future[int], status: int) -> None:

@@ -31,6 +31,7 @@ _TIMELINE: Final = (
     "ORDER BY offset DESC LIMIT ?"
 )
 _REVISIONS: Final = "SELECT body FROM $log WHERE kind = 3 AND offset <= ? ORDER BY offset"
+_EVERY_REVISION: Final = "SELECT offset, body FROM $log WHERE kind = 3 ORDER BY offset"
 _CUSTOMERS: Final = (
     "SELECT DISTINCT tenant, customer FROM $log WHERE offset >= ? AND offset < ? AND customer_key IS NOT NULL"
 )
@@ -165,6 +166,11 @@ class LogReader:
         """The body (decoded) of the last REVISION record of each kind up to and with `offset` of a partition."""
         bodies = [msgspec.json.decode(body) for (body,) in self._all(for_partition(_REVISIONS, partition), (offset,))]
         return {body["kind"]: body for body in bodies}
+
+    def every_revision(self, partition: int) -> list[tuple[int, dict[str, Any]]]:
+        """The offset and body (decoded) of every REVISION record of a partition, in order."""
+        rows = self._all(for_partition(_EVERY_REVISION, partition), ())
+        return [(offset, msgspec.json.decode(body)) for offset, body in rows]
 
     def pauses_change(self) -> int | None:
         """Another number after each change of the pauses; None while there never was one."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 from bytewax.testing import run_main
@@ -102,8 +103,8 @@ def run_bytewax(partitions: Partitions, stopping: Callable[[], bool]) -> None:
     """Run until told to stop; whatever a step raises comes out as it was raised."""
     try:
         run_main(build_flow(partitions, stopping))  # type: ignore[no-untyped-call]
-    except Exception as error:
-        cause = error.__cause__
-        if isinstance(cause, Exception):
-            raise cause from None
-        raise
+    except BytewaxRuntimeError as error:
+        cause: BaseException = error
+        while isinstance(cause, BytewaxRuntimeError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise cause from None

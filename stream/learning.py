@@ -17,14 +17,28 @@ from typing import Any, Final
 import msgspec
 
 from membrane import labelling
-from membrane.examples import WHOLE, Joined, Served, join, keep, leave, passed, wait
+from membrane.examples import (
+    CLOSED,
+    LAPSED,
+    WHOLE,
+    Joined,
+    Served,
+    hear,
+    join,
+    keep,
+    lapses_at,
+    leave,
+    passed,
+    wait,
+)
 from membrane.features import fingerprint
+from membrane.lapse import Lapse
 from membrane.ports import Learned
 from membrane.record import Label, Record
 from membrane.stages import Limits, rule_stage
 from membrane.times import DAY
 from membrane.vocabulary import STAGES
-from stream.block import DecodedSignal
+from stream.block import Customer, DecodedSignal
 from stream.meta import Meta
 
 KEPT_EXAMPLES: Final = 2**19
@@ -37,6 +51,7 @@ KEPT_FOR: Final = 180 * DAY
 _LABELS_AT_ONCE: Final = 16
 """No log record brings so many labels of one example."""
 NEVER: Final = 2**62
+_NOBODY: Final = ("", "")
 _FINGERPRINT: Final = fingerprint()
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -48,40 +63,69 @@ Scores = dict[str, tuple[float, ...]]
 
 @dataclass(slots=True)
 class Gathered:
-    """What a block gathers, each with the offset of the log record that caused it."""
+    """What a block gathers, each with the offset of the log record that caused it, and labels with their customer: a
+    tick may cause those of several."""
 
     kept: list[tuple[int, str, str, int, int | None, bytes]] = field(default_factory=list)
-    said: list[tuple[int, Joined]] = field(default_factory=list)
+    said: list[tuple[int, Customer, Joined]] = field(default_factory=list)
     decided: list[tuple[int, int]] = field(default_factory=list)
     ticks: list[tuple[int, int]] = field(default_factory=list)
     unmatched: int = 0
 
-    def hear(self, record: Record, entry: DecodedSignal, clock: int) -> None:
-        """What a signal says of its customer, before it is folded."""
+    def hear(self, record: Record, entry: DecodedSignal, clock: int, lapse: Lapse | None) -> None:
+        """What a signal says of its customer, before it is folded, and the silence before it."""
         signal, data = entry.signal, entry.data
         if signal is None or data is None:
             return
+        self.pass_time(record, entry.offset, clock, lapse)
         if entry.synthetic:
             record.kept.synthetic = True
+        if lapse is not None:
+            hear(record.kept, lapse, signal.type, signal.time)
         if signal.type not in labelling.FUNCTIONS or record.kept.synthetic:
             return
         found = labelling.label(record, data, signal, clock)
         if found is not None:
             self._join(record, entry.offset, found)
         if signal.type == labelling.CLOSING:
-            weight = labelling.weighed(WHOLE, signal.time, clock)
-            said, decided = leave(record.kept, signal.time, clock, weight)
-            self.said += [(entry.offset, one) for one in said]
-            self.decided += [(entry.offset, offset) for offset in decided]
+            self._leave(record, entry.offset, signal.time, clock, CLOSED)
 
-    def keep(self, record: Record, offset: int, row: Sequence[float], scores: Scores, revisions: Revisions) -> None:
+    def pass_time(self, record: Record, offset: int, clock: int, lapse: Lapse | None) -> bool:
+        """Whether the customer has lapsed by `clock`, as the log record at `offset` shows: a signal of that very moment
+        might still have come."""
+        full = lapses_at(record.kept, lapse)
+        if full is None or clock <= full:
+            return False
+        label = labelling.lapsed(full, clock)
+        example = join(record.kept, label)
+        if example is None:
+            self.unmatched += 1
+        else:
+            self._say(record, offset, [(example, label)])
+        self._leave(record, offset, full, clock, LAPSED)
+        return True
+
+    def keep(
+        self,
+        record: Record,
+        offset: int,
+        row: Sequence[float],
+        scores: Scores,
+        revisions: Revisions,
+        lapse: Lapse | None,
+    ) -> None:
         """The vector that the log record at `offset` brought is kept."""
         waiting = len(record.kept.waiting)
-        due, said = keep(record, offset)
-        self.said += [(offset, one) for one in said]
+        due, said = keep(record, offset, lapse)
+        self._say(record, offset, said)
         self.unmatched -= sum(to == offset for to, _ in said) if waiting else 0
         served = Served(array("f", row).tobytes(), _FINGERPRINT, scores, revisions)
         self.kept.append((offset, record.tenant, record.customer, record.clock, due, _encode(served)))
+
+    def _leave(self, record: Record, offset: int, left_at: int, clock: int, by: str) -> None:
+        said, decided = leave(record.kept, left_at, clock, labelling.weighed(WHOLE, left_at, clock), by)
+        self._say(record, offset, said)
+        self.decided += [(offset, one) for one in decided]
 
     def _join(self, record: Record, offset: int, label: Label) -> None:
         example = join(record.kept, label)
@@ -89,7 +133,10 @@ class Gathered:
             wait(record.kept, label, offset)
             self.unmatched += 1
         else:
-            self.said.append((offset, (example, label)))
+            self._say(record, offset, [(example, label)])
+
+    def _say(self, record: Record, offset: int, said: Sequence[Joined]) -> None:
+        self.said += [(offset, (record.tenant, record.customer), one) for one in said]
 
 
 def ruled(record: Record, limits: Limits) -> tuple[float, ...]:
@@ -122,14 +169,14 @@ class _Settling:
 
     def settled(self) -> Learned:
         gathered, meta = self._gathered, self._meta
-        events: list[tuple[int, int, Callable[[int, Any], None], Any]] = [
-            *((offset, 0, self._say, joined) for offset, joined in gathered.said),
-            *((offset, 1, self._decide, example) for offset, example in gathered.decided),
-            *((one[0], 2, self._keep, one) for one in gathered.kept),
-            *((offset, 3, self._tick, t) for offset, t in gathered.ticks),
+        events: list[tuple[int, int, Customer, Callable[[int, Any], None], Any]] = [
+            *((offset, 0, customer, self._say, joined) for offset, customer, joined in gathered.said),
+            *((offset, 1, _NOBODY, self._decide, example) for offset, example in gathered.decided),
+            *((one[0], 2, _NOBODY, self._keep, one) for one in gathered.kept),
+            *((offset, 3, _NOBODY, self._tick, t) for offset, t in gathered.ticks),
         ]
-        events.sort(key=lambda event: event[:2])
-        for offset, _, apply, what in events:
+        events.sort(key=lambda event: event[:3])
+        for offset, _, _, apply, what in events:
             apply(offset, what)
         meta.unmatched += gathered.unmatched
         meta.learned_until = self._clock

@@ -5,9 +5,12 @@ Only `seen_end_ms` comes from the wall clock; nothing of it enters a record.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
 
-from membrane.entries import Entries
+from membrane.entries import TILE, Entries, Entry, carry
 from membrane.pauses import Pause
 from membrane.settings import TenantSettings
 
@@ -24,8 +27,9 @@ class Meta(msgspec.Struct):
     """`last_tick`: event time of the partition's last tick; `fired_until`: the same, once all of that tick is applied.
     `revised`: what customers are judged by has changed since. `revisions`: by kind. `stages`, `lifecycles`: customers
     by tenant, then stage or lifecycle. `go_live`, `tenants`, `pauses` (of principles), `churn_is_advisory`: what
-    customers are judged by beside the principles. `entries`: into crisis, by tenant. `challengers`: digests by kind of
-    revision. `unmatched`: labels that found no vector, `learned_until`: the tick up to which horizons have ended.
+    customers are judged by beside the principles. `entries`: into crisis, by tenant, each `Entries` encoded, since a
+    block changes few. `challengers`: digests by kind of revision. `unmatched`: labels that found no vector,
+    `learned_until`: the tick up to which horizons have ended.
     `unreadable`: kinds whose latest revision is missing (nothing behind it is applied) or cannot be used (the last good
     one goes on). `seen_end_ms`: when the end of the log was last seen."""
 
@@ -40,7 +44,7 @@ class Meta(msgspec.Struct):
     tenants: dict[str, TenantSettings] = {}
     pauses: list[Pause] = []
     churn_is_advisory: bool = True
-    entries: dict[str, Entries] = {}
+    entries: dict[str, msgspec.Raw] = {}
     challengers: dict[str, list[str]] = {}
     unmatched: int = 0
     learned_until: int = 0
@@ -54,3 +58,15 @@ def read_meta(body: bytes) -> Meta:
 
 
 write_meta = msgspec.json.encode
+_decoder: Final = msgspec.json.Decoder(Entries)
+
+
+def carry_entries(meta: Meta, entered: Sequence[Entry], last_tick: int) -> None:
+    """Takes in the entries into crisis of a block and its ticks; `last_tick` is the last one before. Tenants of whom
+    nobody entered stay as they are until a tile is over, unless their places may be wanted."""
+    passed, tenants = meta.last_tick // TILE > last_tick // TILE, {tenant for _, tenant, _ in entered}
+    alone = not passed and tenants <= meta.entries.keys()
+    entries = {name: _decoder.decode(meta.entries[name]) for name in (tenants if alone else meta.entries)}
+    carry(entries, entered, meta.last_tick)
+    changed = {name: msgspec.Raw(msgspec.json.encode(one)) for name, one in entries.items()}
+    meta.entries = meta.entries | changed if alone else changed

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from membrane.errors import StoreRefused, StoreUnavailable
 from membrane.ports import StateStore
@@ -15,6 +15,10 @@ from stream.attempts import Attempts
 from stream.block import Block, Decoded
 from stream.steps import UNREADABLE, Applied, Dropped, PartitionSteps
 from stream.tail import Tail
+from stream.tracing import Application, begun, ended
+
+if TYPE_CHECKING:
+    from storage.otel import Traces
 
 HEARTBEAT_MS: Final = 1_000
 MISSING_MS: Final = 1_000
@@ -47,12 +51,14 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """How the partitions of one process are run: records a batch, the wall clock, when to stop, who hears of it."""
+    """How the partitions of one process are run: records a batch, the wall clock, when to stop, who hears of it, where
+    spans go, if anywhere."""
 
     batch: int
     now_ms: Callable[[], int]
     stopping: Callable[[], bool]
     observer: Observer
+    traces: Traces | None = None
 
 
 class Partition:
@@ -75,6 +81,8 @@ class Partition:
         self._received_ms: int | None = None
         self._looked_at_ms = 0
         self._told: set[str] = set()
+        self._told_offset = -1
+        self._traced: list[Application] = []
 
     def next_block(self) -> Block | None:
         """The next block, or an empty one as a heartbeat; None when there is nothing to do now, or nothing may be done
@@ -94,15 +102,18 @@ class Partition:
 
     def apply(self, block: Decoded) -> Applied:
         """Fold, infer, track and require."""
+        self._traced = begun(self._conduct.traces, block) if self._conduct.traces is not None else []
         return self.steps.apply(block, self._conduct.now_ms())
 
     def write(self, applied: Applied) -> None:
         """Commit. While the disk refuses (StoreUnavailable) it is tried again until the process is told to stop."""
         self._patiently(lambda: self.steps.write(applied))
         self._patiently(lambda: self._attempts.clear(self.steps.next_offset))
+        ended(self._traced, self.steps.next_offset)
         self._in_flight = False
         self._store.checkpoint()
         self._conduct.observer.written(self.steps.partition, applied, self.steps.dropped)
+        self._tell_in_detail(applied)
         if self._received_ms is not None:
             self._conduct.observer.waited(max(self._conduct.now_ms() - self._received_ms, 0) / 1000)
         if any(lost.reason.startswith(UNREADABLE) for lost in self.steps.dropped):
@@ -146,8 +157,18 @@ class Partition:
         self._looked_at_ms = now
         return self.steps.find_missing()
 
+    def _tell_in_detail(self, applied: Applied) -> None:
+        """What was dropped, by its place in the log, and how far the log is applied."""
+        for lost in self.steps.dropped:
+            told = {"partition": self.steps.partition, "offset": lost.offset}
+            _logger.info("a record is left out: %s", lost.reason.split(":")[0], extra={"told": told})
+        if applied.commit.next_offset != self._told_offset and _logger.isEnabledFor(logging.DEBUG):
+            self._told_offset = applied.commit.next_offset
+            told = {"partition": self.steps.partition, "offset": self._told_offset}
+            _logger.debug("partition %s is applied up to offset %s", *told.values(), extra={"told": told})
+
     def _tell(self, message: str) -> None:
         """Once each."""
         if message not in self._told:
             self._told.add(message)
-            _logger.warning(message)
+            _logger.warning("%s", message, extra={"told": {"partition": self.steps.partition}})

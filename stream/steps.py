@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 
 from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
-from membrane.entries import note
+from membrane.entries import Entry
 from membrane.errors import RecordUnreadable, StoreRefused
-from membrane.examples import is_kept
+from membrane.examples import is_kept, lapses_at
 from membrane.features import features
 from membrane.fold import Folded
 from membrane.labelled import RULES
@@ -36,7 +36,7 @@ from stream.effects import ObligationRow, to_effect, to_row
 from stream.in_force import CHALLENGERS, InForce, Library, word_of
 from stream.infer import Inferred, infer
 from stream.learning import Gathered, ruled, settle
-from stream.meta import Meta, Revision, read_meta, write_meta
+from stream.meta import Meta, Revision, carry_entries, read_meta, write_meta
 from stream.stretch import Passing, Stretch
 
 TICK_CUSTOMERS: Final = 5_000
@@ -106,6 +106,7 @@ class _Work:
     transitions: Counter[tuple[str, str, str, bool]] = field(default_factory=Counter)
     opened: Counter[str] = field(default_factory=Counter)
     challenged: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    entered: list[Entry] = field(default_factory=list)
     gathered: Gathered = field(default_factory=Gathered)
 
 
@@ -262,7 +263,10 @@ class PartitionSteps:
                 revisions = self._in_force.revisions_of(record.tenant)
                 by_rules = ruled(record, self.rules_of(record.tenant).limits)
                 scores = {**inferred.of_row(number), RULES: by_rules}
-                work.gathered.keep(record, offset, rows[number], scores, revisions)
+                lapse = self.rules_of(record.tenant).lapse
+                work.gathered.keep(record, offset, rows[number], scores, revisions, lapse)
+                if lapse is not None:  # there is one more whose churn a silence may be
+                    self._find_due(work, record)
 
     def _infer(self, work: _Work, rows: list[list[float]]) -> Inferred:
         challengers = self._in_force.challengers
@@ -283,22 +287,23 @@ class PartitionSteps:
             self.dropped.append(Dropped(entry.offset, entry.fault or UNREADABLE))
             return None
         held = self._held(work, entry.customer, entry.signal.time)
-        last_tick = passing.clocks[ticks]
-        work.gathered.hear(held.record, entry, max(held.record.clock, last_tick, entry.signal.time))
+        last_tick, rules = passing.clocks[ticks], self.rules_of(entry.customer[0])
+        work.gathered.hear(held.record, entry, max(held.record.clock, last_tick, entry.signal.time), rules.lapse)
         received = receive(
             held.record,
             entry.signal,
             entry.data,
             last_tick,
-            self.rules_of(entry.customer[0]),
+            rules,
             fired_until=passing.fired[ticks],
             due=work.due.get(entry.customer, held.due),
         )
         return held, received
 
     def _judge(self, work: _Work, offset: int, held: _Held, received: Received, score: Score) -> None:
-        happened = judge(received, score, self.rules_of(held.record.tenant))
-        self._touched(work, held, offset, happened, still=received.still)
+        rules = self.rules_of(held.record.tenant)
+        happened = judge(received, score, rules)
+        self._touched(work, held, offset, happened, still=received.still and rules.lapse is None)
 
     def _pass_ticks(self, work: _Work, customer: Customer, passing: Passing, until: int) -> None:
         """Let a customer pass the ticks up to number `until`: those at which it is due fire."""
@@ -317,11 +322,13 @@ class PartitionSteps:
             work.due[customer] = None
             self.dropped.append(Dropped(offset, f"{UNREADABLE}: a customer that was due"))
             return
-        rules = self.rules_of(customer[0])
-        happened = advance(held.record, t, rules, fired_until=fired_until, revised=work.meta.revised)
+        record, rules = held.record, self.rules_of(customer[0])
+        happened = advance(record, t, rules, fired_until=fired_until, revised=work.meta.revised)
+        if work.gathered.pass_time(record, offset, max(record.clock, t), rules.lapse):
+            record.clock, happened = max(record.clock, t), happened or []
         if happened is not None:
             self._touched(work, held, offset, happened)
-        work.due[customer] = next_due(held.record, rules, t if happened is None else held.record.clock)
+        work.due[customer] = _next_due(record, rules, t if happened is None else record.clock)
 
     def _other(self, work: _Work, record: LogRecord) -> int | None:
         """Apply a record that is neither signal nor tick. The offset to go on from, when the block must end here."""
@@ -471,17 +478,18 @@ class PartitionSteps:
             else:
                 work.transitions[STAGES[what.before], STAGES[what.after], record.tenant, happening.backfill] += 1
                 if what.entered_crisis and not happening.backfill:
-                    note(work.meta.entries, record.tenant, record.clock)
+                    work.entered.append((offset, record.tenant, max(record.clock, work.meta.last_tick)))
         record.version = offset
         record.revision = work.meta.revision_offset
         held.changed = True
-        customer = (record.tenant, record.customer)
         if still and not happened:
-            work.due.setdefault(customer, held.due)
+            work.due.setdefault((record.tenant, record.customer), held.due)
         else:
-            work.due[customer] = (
-                0 if work.meta.revised else next_due(record, self.rules_of(record.tenant), record.clock)
-            )
+            self._find_due(work, record)
+
+    def _find_due(self, work: _Work, record: Record) -> None:
+        due = 0 if work.meta.revised else _next_due(record, self.rules_of(record.tenant), record.clock)
+        work.due[record.tenant, record.customer] = due
 
     def _applied(self, work: _Work, next_offset: int) -> Applied:
         return Applied(self._gather(work, next_offset), work.meta, work.transitions, work.opened, work.challenged)
@@ -497,10 +505,18 @@ class PartitionSteps:
                 if held.changed:
                     _count(work.meta, held)
         commit.learned = settle(work.gathered, work.meta, self.store.horizons)
-        for one in work.meta.entries.values():
-            one.pass_to(work.meta.last_tick)
+        carry_entries(work.meta, work.entered, self.meta.last_tick)
         commit.meta = write_meta(work.meta)
         return commit
+
+
+def _next_due(record: Record, rules: Rules, t: int) -> int | None:
+    """The first moment > t at which time alone may change the record, or shows that the customer has lapsed."""
+    due, full = next_due(record, rules, t), lapses_at(record.kept, rules.lapse)
+    if full is None:
+        return due
+    seen = max(full, t) + 1
+    return seen if due is None else min(due, seen)
 
 
 def _copied(meta: Meta) -> Meta:

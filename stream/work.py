@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from membrane.errors import MembraneError
 from membrane.settings import TenantSettings
 from storage.directory import DataDir
 from storage.log import SignalLog
 from storage.records import RecordStore
+from storage.traces import open_traces
 from stream.attempts import Attempts
 from stream.library import FileLibrary
 from stream.metrics import StreamMetrics
@@ -22,7 +24,8 @@ from stream.tail import Tail, Watch
 if TYPE_CHECKING:
     from stream.runner import StreamConfig
 
-GC_THRESHOLD = 100_000
+GC_THRESHOLD: Final = 100_000
+_logger: Final = logging.getLogger("membrane.stream")
 
 
 @contextmanager
@@ -40,7 +43,10 @@ def open_partitions(
         library = FileLibrary(directory.principles_path, directory.models_path)
         watch = Watch(log)
         metrics = StreamMetrics(directory.run_path / "metrics")
-        conduct = Conduct(config.batch, now_ms, stopping, metrics)
+        traces = open_traces("stream")
+        if traces is not None:
+            stack.callback(traces.close)
+        conduct = Conduct(config.batch, now_ms, stopping, metrics, traces)
         opened: dict[int, Partition] = {}
         for number in numbers:
             store = RecordStore.open_for_writing(directory, number)
@@ -56,6 +62,8 @@ def open_partitions(
             stack.callback(opened[number].close)
             if attempts.start(steps.next_offset):
                 log.poison(number, steps.next_offset, now_ms())
+                told = {"partition": number, "offset": steps.next_offset}
+                _logger.error("a record that ended the stream twice is set aside", extra={"told": told})
             steps.skipped = frozenset(log.poisoned(number))
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 50, 50)

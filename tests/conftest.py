@@ -1,7 +1,11 @@
 """What every test shares: Hypothesis settings that do not depend on how busy the machine is, and figures of faults."""
 
+import logging
 import re
 import signal
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,19 @@ if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # begun in the background of a shell: what tests start heeds Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start heeds Ctrl-C all the same
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What a command that runs for long sets up in this process is taken down again."""
+    root, hooks = logging.getLogger(), (threading.excepthook, sys.unraisablehook)
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("membrane").setLevel(logging.NOTSET)
+    logging.captureWarnings(False)
+    threading.excepthook, sys.unraisablehook = hooks
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

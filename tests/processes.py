@@ -24,7 +24,7 @@ from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 
 ROOT = Path(__file__).resolve().parents[1]
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 150.0
 SINGLE = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 

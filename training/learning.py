@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import tempfile
 import time
@@ -14,13 +13,10 @@ from typing import Any, Final
 
 import msgspec
 
-from membrane.errors import InvalidBundle, UsageError
+from membrane.errors import InvalidBundle
 from membrane.features import FEATURE_NAMES, fingerprint
-from membrane.times import format_time
-from models.bundle import Bundle, Kind
-from models.pointers import PointerFile, Said, name_challenger
+from models.bundle import Kind
 from models.registry import Registry
-from storage.clock import wall_ms
 from storage.directory import DataDir
 from storage.examples import LabelledReader
 from storage.learner import LearnerStore
@@ -28,12 +24,12 @@ from training.learner import TARGETS, Learner, Options
 from training.learning_metrics import LearnerMetrics
 from training.merging import Merged, Place
 from training.progress import Progress, silent
-from training.publishing import Columns, install
+from training.publishing import Columns
+from training.shelf import Shelf
 
 BY: Final = "membrane learn"
 END_OF_TIME: Final = 2**63 - 1
 OURS: Final = Columns(FEATURE_NAMES, fingerprint())
-_logger: Final = logging.getLogger("membrane.learner")
 
 
 class _Clock(msgspec.Struct):
@@ -48,13 +44,14 @@ _clock: Final = msgspec.json.Decoder(_Clock)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How a learner runs; `once`: up to the end of what there is. `grow`: the command line and environment of a process
-    that grows trees of a target into a folder."""
+    that grows trees of a target into a folder; `signing_key`: the private key that bundles are signed with."""
 
     every_labels: int
     every_seconds: float
     trees_every: int
     once: bool
     grow: Callable[[Kind, Path], tuple[list[str], dict[str, str]]]
+    signing_key: Path | None = None
 
 
 class Learning:
@@ -66,6 +63,7 @@ class Learning:
         self._store = store
         self._reader = reader
         self._settings = settings
+        self._shelf = Shelf(directory, reader, settings.signing_key)
         self.learner = Learner(
             store,
             self._merged,
@@ -79,6 +77,7 @@ class Learning:
             sink=metrics,
         )
         self._take_up_trees()
+        self._prune()
 
     def run(self, idle_seconds: float, progress: Progress = silent) -> None:
         """Learns and publishes, for ever or to the end of what there is; progress in examples."""
@@ -125,10 +124,11 @@ class Learning:
     def _publish(self, *, at_end: bool = False) -> None:
         for kind in self.learner.due(at_end=at_end):
             made = self.learner.draft(kind)
-            bundle = install(self._directory.models_path, made) if made else None
+            bundle = self._shelf.put(made) if made else None
             if bundle is not None:
-                self._nominate(kind, bundle)
+                self._shelf.nominate(kind, bundle, BY)
             self.learner.published(kind, bundle)
+            self._prune()
             self.learner.tell()
             self._store.sweep()
 
@@ -141,10 +141,10 @@ class Learning:
                 done = subprocess.run(words, env=environment, check=False)  # its words go where ours go
                 bundle = None
                 if done.returncode == 0:
-                    registry = Registry(self._directory.models_path)
-                    bundle = registry.load(registry.install(Path(folder)))
-                    self._nominate(kind, bundle, f"{BY}: trees")
+                    bundle = self._shelf.put_folder(Path(folder))
+                    self._shelf.nominate(kind, bundle, f"{BY}: trees")
             self.learner.grown(kind, bundle)
+            self._prune()
             self.learner.tell()
 
     def _take_up_trees(self) -> None:
@@ -155,13 +155,6 @@ class Learning:
                 with suppress(InvalidBundle):  # gone: the next ones will be measured
                     self.learner.measure_trees(kind, Registry(self._directory.models_path).load(trees.digest))
 
-    def _nominate(self, kind: Kind, bundle: Bundle, by: str = BY) -> None:
-        """Names a bundle as a challenger, unless it is one; where others have taken all places it is only installed."""
-        folder = self._directory.models_path
-        pointer = PointerFile(folder).read().of(kind)
-        if pointer.challenges(bundle.digest) or pointer.has_answered(bundle.digest):
-            return
-        try:
-            name_challenger(folder, kind, bundle.digest, Said(by, format_time(wall_ms())))
-        except UsageError as error:
-            _logger.warning("%s is installed, but no challenger: %s", bundle.revision, error)
+    def _prune(self) -> None:
+        reached = self.learner.reached
+        self._shelf.prune(one.digest for one in (*reached.published.values(), *reached.trees.values()))

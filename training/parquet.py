@@ -1,4 +1,4 @@
-"""Labelled examples as Parquet: one row for each label, for whoever learns elsewhere.
+"""Labelled examples as Parquet: one row for each label, for whoever learns or judges elsewhere.
 
 The columns are the features as served (float32, by name), what was in force, what the models gave, the label and its
 times, and what was done to the customer between the vector and the label: how often the membrane allowed and refused
@@ -12,9 +12,9 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -36,6 +36,13 @@ FILE_NAME: Final = "examples.parquet"
 CLASSES: Final = tuple(str(one) for one in InteractionClass)
 _CHURN: Final = ("stays", "closes")
 _MOMENT: Final = pa.timestamp("ms", tz="UTC")
+_REVISIONS: Final = ("principles", "stage_model", "churn_model")
+_AS_THEY_ARE: Final = (
+    "partition", "number", "tenant", "customer", "offset", "fingerprint", "target", "weight", "about", "labelled_at"
+)  # fmt: skip
+_RENAMED: Final = {"served_at": "time", "labelled_by": "by"}
+_MOMENTS: Final = ("served_at", "about", "labelled_at")
+_READ: Final = (*_AS_THEY_ARE, *_RENAMED, *_REVISIONS, "scores", "label")
 SCHEMA: Final = pa.schema(
     [
         ("partition", pa.int32()),
@@ -173,6 +180,45 @@ class _Deeds:
                 yield one.time_ms, "obligations_met"
 
 
+def read(file: Path) -> Iterator[Labelled]:
+    """The labelled examples of a file that `export` wrote, what was done in between apart. UsageError, with the row,
+    for a file that is none."""
+    try:
+        with parquet.ParquetFile(file) as table:
+            missing = sorted({*_READ, *FEATURE_NAMES} - {*table.schema_arrow.names})
+            if missing:
+                raise UsageError(f"--examples {file}: the columns of an export were required, {missing[0]} is missing")
+            batches = table.iter_batches(ROWS_AT_ONCE, columns=[*_READ, *FEATURE_NAMES])
+            for number, row in enumerate(chain.from_iterable(map(_plain, batches)), 1):
+                yield _labelled(file, number, row)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(f"--examples {file}: a readable file was required: {error}") from error
+
+
+def _plain(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    """The rows of a batch, moments as epoch milliseconds."""
+    moments = {name: batch.column(name).cast(_MOMENT).cast(pa.int64()) for name in _MOMENTS}
+    columns = [moments.get(name, batch.column(name)) for name in batch.schema.names]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()  # type: ignore[no-any-return]
+
+
+def _labelled(file: Path, number: int, row: dict[str, Any]) -> Labelled:
+    classes = STAGES if row["target"] == "stage" else _CHURN
+    try:
+        said = {
+            **{name: row[name] for name in _AS_THEY_ARE},
+            **{field: row[column] for column, field in _RENAMED.items()},
+            "label": classes.index(row["label"]),
+            "features": [row[name] for name in FEATURE_NAMES],
+            "scores": msgspec.json.decode(row["scores"]),
+            "revisions": {kind: row[kind] for kind in _REVISIONS if row[kind] is not None},
+        }
+        return msgspec.convert(said, Labelled)
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        required = "a labelled example was required"
+        raise UsageError(f"--examples {file}: row {number}: {required}: {error}") from error
+
+
 def _table(rows: Sequence[Labelled], deeds: _Deeds) -> pa.Table:
     since: dict[tuple[str, str], int] = {}
     for one in rows:
@@ -193,7 +239,7 @@ def _row(one: Labelled, done: Treatments) -> dict[str, object]:
         "offset": one.offset,
         "served_at": one.time,
         "fingerprint": one.fingerprint,
-        **{kind: one.revisions.get(kind) for kind in ("principles", "stage_model", "churn_model")},
+        **{kind: one.revisions.get(kind) for kind in _REVISIONS},
         "scores": msgspec.json.encode(one.scores).decode(),
         "target": one.target,
         "label": STAGES[one.label] if one.target == "stage" else _CHURN[one.label],

@@ -129,6 +129,7 @@ class TargetLearner:
     def state(self) -> TargetState:
         """What is known now."""
         self._state.parameters = self._model.parameters()
+        self._state.watches = {name: detector.watch() for name, detector in self._detectors.items()}
         return self._state
 
     def test_and_learn(self, example: Labelled, previous: int | None) -> Outcome:

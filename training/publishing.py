@@ -1,9 +1,9 @@
-"""What a learner knows as a bundle: exported, compared with its source, installed and named as a challenger."""
+"""What a learner knows as a bundle: exported, compared with its source and installed."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,18 +12,18 @@ import msgspec
 import numpy as np
 
 from membrane.times import format_time
-from models.bundle import Bundle, Golden, Kind, Manifest, write_bundle
+from models.bundle import Bundle, Golden, Manifest, write_bundle
 from models.onnx_model import OnnxModel
 from models.registry import Registry
 from models.scorer import CLASSES
+from models.signing import sign
 from training.equal import require_equal
 from training.prequential import BASELINES, LEARNER, Answered, TargetLearner, figures_of
 
 GOLDEN_ROWS: Final = 24
+DRAFTS: Final = ".learned-"
+"""What a bundle's folder is called while it is made."""
 _OF_BASELINES: Final = ("log_loss", "accuracy", "macro_f1")
-
-Nominate = Callable[[Kind, str], None]
-"""Names an installed bundle (kind, digest) as a challenger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,21 @@ def draft(learner: TargetLearner, columns: Columns, parent: str | None) -> Bundl
     return msgspec.structs.replace(made, golden=golden)
 
 
-def install(models: Path, made: Bundle) -> Bundle:
-    """Put a drafted bundle into the registry `models`; the bundle with its digest. A second time is no work."""
+def install(models: Path, made: Bundle, key: Path | None = None) -> Bundle:
+    """Put a drafted bundle into the registry `models`, signed with the private `key` if there is one; the bundle with
+    its digest. A second time is no work."""
     models.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".learned-", dir=models) as folder:
+    with tempfile.TemporaryDirectory(prefix=DRAFTS, dir=models) as folder:
         write_bundle(Path(folder), made.manifest, made.golden, made.model)
-        registry = Registry(models)
-        return registry.load(registry.install(Path(folder)))
+        return install_folder(models, Path(folder), key)
+
+
+def install_folder(models: Path, folder: Path, key: Path | None) -> Bundle:
+    """The same for a bundle in a folder."""
+    if key is not None:
+        sign(folder, key)
+    registry = Registry(models)
+    return registry.load(registry.install(folder))
 
 
 def metrics_of(window: Sequence[Answered]) -> dict[str, float]:

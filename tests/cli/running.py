@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 150.0
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Running:
         wait_until(lambda: text in self.text or self.process.poll() is not None)
         assert text in self.text, self.text
 
-    def stop(self, number: int = signal.SIGTERM, within: float = 5.0) -> int:
+    def stop(self, number: int = signal.SIGTERM, within: float = 20.0) -> int:
         """Sends a signal and returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(within)

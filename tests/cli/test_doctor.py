@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from cli.doctor import examine
 from cli.main import main
 from cli.prepare import SEED_BUNDLES, Wishes, prepare
+from cli.processes import write_pid
 from membrane.ports import Commit, NewSignal, partition_of
 from membrane.record import encode
 from membrane.signals import StoredSignal, encode_stored
@@ -20,9 +23,10 @@ from serving.principle_sets import DEFAULT_PACK, propose
 from storage.claims import ClaimStore
 from storage.clock import wall_ms
 from storage.directory import DataDir
-from storage.log import SignalLog
+from storage.log import Batch, SignalLog
 from storage.principles import PrincipleFiles
 from storage.records import RecordStore
+from storage.set_aside import NewDeadLetter
 from tests.processes import free_port
 from tests.serving.conftest import make_record
 
@@ -239,6 +243,76 @@ def test_an_api_that_does_not_answer_is_bad(directory, monkeypatch):
     monkeypatch.setattr("cli.findings.read_pid", lambda path: 1)
     (directory.run_path / "api.url").write_text(f"http://127.0.0.1:{free_port()}")
     assert findings(directory)["api"] == "bad"
+
+
+def lose_principles(directory: DataDir) -> dict[str, object]:
+    for file in directory.principles_path.glob("*.yaml"):
+        file.unlink()
+    return {}
+
+
+def damage_models(directory: DataDir) -> dict[str, object]:
+    for model in directory.models_path.glob("*/model.onnx"):
+        model.write_bytes(b"")
+    return {}
+
+
+def damage(path: Path) -> dict[str, object]:
+    path.write_bytes(b"x" * 5_000)
+    return {}
+
+
+def misspell_tenants(directory: DataDir) -> dict[str, object]:
+    file = directory.path / "tenants.yaml"
+    file.write_text("tenants: {acme: {langauge: es}}")
+    return {"tenants": file}
+
+
+def trim(directory: DataDir) -> dict[str, object]:
+    with closing(SignalLog(directory)) as log:
+        log.trim(1, 2, 0)
+    return {}
+
+
+def send_an_unknown_type(directory: DataDir) -> dict[str, object]:
+    letter = NewDeadLetter("unknown_type", "default", "c-1", 0, "crm", "1", b"{}")
+    with closing(SignalLog(directory)) as log:
+        log.append_batches([Batch([], 1_000, [letter])])
+    return {}
+
+
+def hang(directory: DataDir, role: str) -> dict[str, object]:
+    """A live process of that role that does nothing, beside its `up`."""
+    for name in {"up", role}:
+        write_pid(directory.pid_path(name), os.getpid())
+    (directory.run_path / "api.url").write_text(f"http://127.0.0.1:{free_port()}")
+    return {}
+
+
+FAULTS = {
+    "a store of records is lost": (lambda d: d.records_path(1).unlink(), "partition 1", "membrane rebuild --data "),
+    "a store of records is damaged": (lambda d: damage(d.records_path(0)), "partition 0", "membrane rebuild --data "),
+    "a principle file is lost": (lose_principles, "principles", "put that file back from a backup"),
+    "a bundle is damaged": (damage_models, "stage model", "put that folder back from a backup"),
+    "the claims are damaged": (lambda d: damage(d.claims_path), "claims", "stop, delete "),
+    "the tenants file is misspelled": (misspell_tenants, "tenants", "mend the file there"),
+    "the checkpoints are lost": (trim, "checkpoints", "back from a backup (membrane restore)"),
+    "a sender sends an unknown type": (send_an_unknown_type, "dead letters", "membrane dead-letters list --data "),
+    "the stream hangs": (lambda d: hang(d, "stream"), "stream", "kill -9 $(cat "),
+    "the API does not answer": (lambda d: hang(d, "api"), "api", "kill -9 $(cat "),
+    "a child of up is gone": (lambda d: hang(d, "up"), "processes", "look at what `up` printed"),
+    "nobody runs": (lambda d: None, "processes", "membrane up --data "),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_planted_fault_is_named_with_what_to_do(directory, fault):
+    plant, about, what_to_do = FAULTS[fault]
+    more = plant(directory) or {}
+    [(state, text, remedy)] = told_of(directory, about, **more)
+    assert state != "ok"
+    assert text
+    assert what_to_do in remedy
 
 
 def test_a_source_that_fell_silent_is_told(directory):

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 
 import apsw
 import pytest
@@ -18,7 +20,9 @@ from cli.learning import NICENESS
 from membrane.times import DAY
 from models.pointers import PointerFile
 from models.registry import Registry
+from models.signing import put_keys
 from tests.cli.running import alive, clean_environment, wait_until
+from tests.models.test_signing import Ed25519PrivateKey, private, public
 from tests.processes import up
 from tests.training.learning import OURS, examples, write
 
@@ -80,6 +84,25 @@ def test_the_figures_are_told_in_words(taught, capsys):
     assert "published as 1970-01-01." in text
 
 
+def test_where_model_keys_are_in_force_the_learner_signs_or_says_that_its_bundles_are_not_taken(tmp_path, capsys):
+    data, key = tmp_path / "data", Ed25519PrivateKey.generate()
+    write(data, list(examples(150, columns=OURS)), settled=ALL)
+    (tmp_path / "keys.pem").write_bytes(public(key))
+    put_keys(tmp_path / "keys.pem", data / "models")
+    told = learn_once(data)["targets"]["churn"]
+    assert PointerFile(data / "models").read().churn.challengers == ()
+    assert main.main(["learn", "--data", str(data), "--once"]) == exits.DONE
+    assert capsys.readouterr().err.count("the learner has no --signing-key: what is learned is installed") == 1
+    shutil.rmtree(data / "learn")
+    learn_once(data, "--signing-key", str(private(tmp_path / "our.key", key)))
+    [challenger] = PointerFile(data / "models").read().churn.challengers
+    assert challenger.digest == told["published"]["digest"]
+    assert (data / "models" / challenger.digest / "signature").is_file()
+    none = str(tmp_path / "keys.pem")
+    assert main.main(["learn", "--data", str(data), "--once", "--signing-key", none]) == exits.FAILED
+    assert "a private key in PEM" in capsys.readouterr().err
+
+
 def test_a_directory_that_is_not_there_or_has_no_label_is_told(tmp_path, capsys):
     assert main.main(["learn", "--data", str(tmp_path / "nowhere"), "--once"]) == exits.FAILED
     assert "a data directory was required" in capsys.readouterr().err
@@ -126,8 +149,10 @@ def _passed(data):
 
 def test_up_runs_a_learner_that_dies_without_it_and_ends_with_it(tmp_path):
     data = tmp_path / "data"
-    with up(data, "--learn", "on", "--runner", "plain") as service:
+    key = private(tmp_path / "our.key", Ed25519PrivateKey.generate())
+    with up(data, "--learn", "on", "--runner", "plain", "--signing-key", key) as service:
         learner = service.pid("learn")
+        assert f"--signing-key={key}" in Path(f"/proc/{learner}/cmdline").read_text().split("\0")
         wait_until(lambda: os.getpriority(os.PRIO_PROCESS, learner) == NICENESS)
         os.kill(learner, signal.SIGKILL)
         wait_until(lambda: service.pid("learn") != learner)

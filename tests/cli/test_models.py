@@ -389,6 +389,14 @@ def test_a_promotion_is_judged_by_the_labels_that_the_stream_has_joined(shop):
     assert (code, told["examples"]["customers"], checks["labels"]["passed"]) == (1, 60, True)
     assert checks["scores as served"]["figure"] == 0  # what it gave beside the champion, bit for bit
     assert checks["log-loss"]["figure"] == 0  # it is the champion's twin
+    out = shop.folder / "examples.parquet"
+    assert main(["examples", "export", "--data", str(shop.data), "--out", str(out), "--json"]) == 0
+    shop.capsys.readouterr()
+    again = shop.run("promote", "beside", "--examples", out)[1]
+    assert again["examples"] == told["examples"]
+    assert [one for one in again["checks"] if "latency" not in one["name"]] == [
+        one for one in told["checks"] if "latency" not in one["name"]
+    ]
     learned = shop.bundle("learned", "stage", labels_until=parse_time("2026-02-01T00:00:00Z"))
     code, told = shop.run("compare", "seed-stage", learned)
     assert 0 < told["examples"]["used"] < checks["labels"]["figure"]

@@ -52,7 +52,7 @@ def test_a_signal_ends_the_children_and_then_the_supervisor(tmp_path, number, co
 
     process.send_signal(number)
 
-    assert process.wait(5) == code
+    assert process.wait(30) == code
     process.communicate()
     for pid in pids:
         with pytest.raises(ProcessLookupError):
@@ -107,7 +107,7 @@ def test_an_optional_child_that_no_restart_helps_is_left_and_the_others_go_on(tm
     assert f"child 1 ended (exit code {code}); the others go on without it" in error
     assert process.poll() is None
     process.terminate()
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
     process.communicate()
 
 
@@ -118,7 +118,7 @@ def test_an_optional_child_that_dies_too_often_is_left_and_the_others_go_on(tmp_
     assert "child 1 ended 6 times within a minute, the last time SIGKILL; the others go on without it" in errors[5]
     assert process.poll() is None
     process.terminate()
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
     process.communicate()
 
 
@@ -126,13 +126,13 @@ def test_an_optional_child_is_started_once_the_others_are_ready(tmp_path):
     process = supervise(tmp_path, SLEEP, "optional = 1; import time; time.sleep(60)")
     first, second = process.stdout.readline().split()[1:]
     assert (int(first) > 0, int(second)) == (True, 0)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (tmp_path / "1.pid").exists():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(int((tmp_path / "1.pid").read_text()), 0)
     process.terminate()
-    assert process.wait(5) == 0
+    assert process.wait(30) == 0
     process.communicate()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ import pytest
 
 from serving.principle_sets import DEFAULT_PACK
 from tests.docs.pages import DOCS, ROOT, examples, links, prose
-from tests.processes import BATCH, Service, environment, service, wait_until
+from tests.processes import BATCH, Service, environment, event, service, wait_until
 
 PAGES = sorted((DOCS / "runbooks").glob("*.md"))
 PARTS = ["What it means", "What to look at", "What to do", "What to roll back first"]
@@ -68,10 +70,9 @@ def test_every_page_has_the_four_parts_and_nothing_but_links_that_resolve():
         assert all((page.parent / link).exists() for link in links(page)), page.name
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_commands_run(page: Path, shop: Service) -> None:
-    script = named(shop, "".join(one.body for one in examples(page, "sh")))
+def run(shop: Service, script: str) -> None:
+    """The commands of a page, as they stand there, one after the other."""
+    script = named(shop, script)
     script = re.sub(r"^membrane ", f"{shlex.quote(sys.executable)} -m cli.main ", script, flags=re.MULTILINE)
     done = subprocess.run(
         ["bash", "-c", "set -euo pipefail\n" + script.replace("curl -s", "curl -sf")],
@@ -79,3 +80,23 @@ def test_the_commands_run(page: Path, shop: Service) -> None:
         timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, script + done.stdout[-500:] + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_commands_run(page: Path, shop: Service) -> None:
+    run(shop, "".join(one.body for one in examples(page, "sh")))
+
+
+@pytest.mark.slow
+def test_a_stream_that_hangs_goes_on_after_what_its_page_says_to_do(shop: Service) -> None:
+    hung = shop.pid("stream")
+    os.kill(hung, signal.SIGSTOP)
+    _, what_to_do = examples(DOCS / "runbooks" / "StreamStalled.md", "sh")
+    run(shop, what_to_do.body)
+    wait_until(lambda: shop.pid("stream") != hung, "another stream")
+    now = datetime.now(UTC).isoformat()
+    with shop.client() as client:
+        opened = event("after", "case.opened", "c-after", now, case="A1", category="net", severity=1)
+        client.post("/v1/signals", json=[opened], headers=BATCH).raise_for_status()
+        wait_until(lambda: client.get("/v1/customers/c-after").status_code == 200, "the signal applied")

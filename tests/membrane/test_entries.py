@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from membrane.entries import MAX_TENANTS, OTHERS, TILE, Entries, latest, note, told
+from membrane.entries import MAX_TENANTS, OTHERS, TILE, carry, latest, told
 from membrane.times import DAY, HOUR, MINUTE
 from tests.strategies import START
 
@@ -14,29 +16,31 @@ WEEK = 7 * DAY
 HOUR_ZERO = START // HOUR * HOUR
 
 
-def passed(counts, start=HOUR_ZERO):
-    """The entries of a tenant of whom so many entered in each hour from `start` on, all of it over."""
-    entries = {"t": Entries(start // HOUR, start // HOUR)}
-    for number, count in enumerate(counts):
-        for _ in range(count):
-            note(entries, "t", start + number * HOUR)
-        entries["t"].pass_to(start + (number + 1) * HOUR)
+def entered(*times, tenant="t"):
+    """The entries of customers of a tenant at these times, and no tick yet."""
+    entries = {}
+    carry(entries, [(number, tenant, t) for number, t in enumerate(times)], 0)
+    return entries
+
+
+def passed(counts):
+    """A tenant of whom so many entered in each hour from HOUR_ZERO on, all of it over."""
+    hours = [HOUR_ZERO + number * HOUR for number, count in enumerate(counts) for _ in range(count)]
+    entries = entered(*hours)
+    carry(entries, [], HOUR_ZERO + len(counts) * HOUR)
     return entries["t"]
 
 
 def test_the_last_hour_slides_by_tiles():
-    entries = {}
-    for minutes in (0, 5, 30, 62):
-        note(entries, "t", HOUR_ZERO + minutes * MINUTE)
+    entries = entered(*(HOUR_ZERO + minutes * MINUTE for minutes in (0, 5, 30, 62)))
     found = [told([entries], HOUR_ZERO + minutes * MINUTE)["t"][0] for minutes in (0, 59, 60, 64, 65, 90, 119, 120)]
     assert found == [1, 3, 3, 3, 2, 1, 1, 0]
     assert latest(entries) == HOUR_ZERO + 65 * MINUTE - 1
 
 
 def test_an_hour_of_the_week_is_expected_to_be_as_it_was_and_nothing_else_is():
-    busy = [8 if hour % 24 == 9 else 0 for hour in range(168)]
-    one = passed(busy)
-    nine = HOUR_ZERO + WEEK + 10 * HOUR - 1
+    one = passed([8 if hour % 24 == 9 else 0 for hour in range(192)])
+    nine = HOUR_ZERO + 8 * DAY + 10 * HOUR - 1
     assert one.expected(nine) == pytest.approx(8, abs=0.01)
     assert one.expected(nine + 12 * HOUR) == pytest.approx(0, abs=0.01)
     assert one.expected(nine - HOUR // 2) == pytest.approx(4, abs=0.01)
@@ -44,43 +48,70 @@ def test_an_hour_of_the_week_is_expected_to_be_as_it_was_and_nothing_else_is():
 
 def test_an_hour_never_seen_is_expected_to_be_like_any_other():
     assert passed([3] * 10).expected(HOUR_ZERO + 11 * HOUR) == pytest.approx(3)
+    assert passed([2, 8]).usual(HOUR_ZERO // HOUR + 1) == 2
 
 
 def test_a_week_weighs_a_quarter_and_a_storm_no_more_than_what_alarms():
-    steady = passed([4] * 168)
-    at = HOUR_ZERO + WEEK
-    stormy = passed([4] * 168 + [500])
-    assert steady.usual(at // HOUR) == 4
-    assert stormy.usual(at // HOUR + 168) == 4 + (10 + 3 * 4 - 4) / 4
-    calm = passed([4] * 168 + [0])
-    assert calm.usual(at // HOUR + 168) == 3
+    next_week = HOUR_ZERO // HOUR + 2 * 168
+    assert passed([4] * 168).usual(next_week - 168) == 4
+    assert passed([4] * 168 + [500]).usual(next_week) == 4 + (10 + 3 * 4 - 4) / 4
+    assert passed([4] * 168 + [0]).usual(next_week) == 3
 
 
-def test_what_was_usual_is_forgotten_after_eight_weeks_of_which_nothing_is_known():
-    one = passed([4] * 200)
-    one.pass_to(HOUR_ZERO + 10 * WEEK)
-    assert (one.mean, one.means, one.since) == (0.0, {}, (HOUR_ZERO + 10 * WEEK) // HOUR)
+def test_what_was_usual_is_forgotten_after_eight_weeks_without_an_entry():
+    entries = {"t": passed([4] * 200)}
+    last = HOUR_ZERO + 199 * HOUR
+    carry(entries, [], last + 8 * WEEK)
+    assert entries["t"].usual((last + 8 * WEEK) // HOUR) == pytest.approx(4 * 0.75**7, abs=0.01)
+    carry(entries, [], last + 8 * WEEK + HOUR)
+    assert (entries["t"].means, entries["t"].since) == ({}, None)
+
+
+NAMES = [f"t-{number}" for number in range(5)]
 
 
 @given(
-    times=st.lists(st.integers(0, 30 * HOUR), max_size=40),
-    cuts=st.lists(st.integers(0, 30 * HOUR), max_size=6),
-    seed=st.randoms(),
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.sampled_from(NAMES), st.sampled_from([0, MINUTE, 50 * MINUTE, 3 * HOUR, WEEK, 9 * WEEK])),
+            st.sampled_from([MINUTE, 20 * MINUTE, HOUR, DAY, WEEK - HOUR, WEEK, 8 * WEEK, 9 * WEEK]),
+        ),
+        max_size=60,
+    ),
+    data=st.data(),
 )
-def test_neither_the_order_nor_the_blocks_show(times, cuts, seed):
-    """As long as nobody enters in an hour that is over, which is what ticks see to."""
-    at_once, in_blocks = ({"t": Entries(HOUR_ZERO // HOUR, HOUR_ZERO // HOUR)} for _ in range(2))
-    for t in seed.sample(times, len(times)):
-        note(at_once, "t", HOUR_ZERO + t)
-    before = 0
-    for cut in [*sorted(cuts), 31 * HOUR]:
-        for t in times:
-            if before <= t < cut:
-                note(in_blocks, "t", HOUR_ZERO + t)
-        in_blocks["t"].pass_to(HOUR_ZERO + cut)
-        before = max(before, cut)
-    at_once["t"].pass_to(HOUR_ZERO + 31 * HOUR)
-    assert in_blocks == at_once
+def test_neither_the_cut_of_the_log_nor_the_order_within_a_stretch_shows(steps, data):
+    """A step of the log is a tick so much later than the last one, or an entry of a tenant so long behind it."""
+    at_once, in_stretches = {}, {}
+    whole, stretch, clock = [], [], HOUR_ZERO
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("membrane.entries.MAX_TENANTS", 3)
+        for offset, step in enumerate(steps):
+            if isinstance(step, int):
+                clock += step
+            else:
+                whole.append((offset, step[0], clock + step[1]))
+                stretch.append(whole[-1])
+            if data.draw(st.booleans()):
+                carry(in_stretches, data.draw(st.permutations(stretch)), clock)
+                stretch = []
+        carry(in_stretches, stretch, clock)
+        carry(at_once, whole, clock)
+    assert in_stretches == at_once
+
+
+@given(names=st.permutations(NAMES), cuts=st.sets(st.integers(1, 4)))
+def test_the_entries_of_one_tick_may_come_in_any_order_and_number(names, cuts):
+    """As they do where a tick is due to more customers than one commit holds."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("membrane.entries.MAX_TENANTS", 3)
+        for first, end in pairwise([0, *sorted(cuts), len(names)]):
+            carry(found, [(7, name, HOUR_ZERO) for name in names[first:end]], HOUR_ZERO)
+        carry(found, [(8, "t-4", HOUR_ZERO)], HOUR_ZERO + HOUR)
+    assert {name: recent for name, (recent, _) in told([found], HOUR_ZERO).items()} == {
+        "t-0": 1, "t-1": 1, "t-2": 1, OTHERS: 3
+    }  # fmt: skip
 
 
 def test_what_is_kept_is_bounded_over_any_time():
@@ -92,15 +123,12 @@ def test_what_is_kept_is_bounded_over_any_time():
 
 def test_tenants_beyond_the_most_are_counted_together():
     entries = {}
-    for number in range(MAX_TENANTS + 5):
-        note(entries, f"t-{number}", HOUR_ZERO)
+    carry(entries, [(number, f"t-{number}", HOUR_ZERO) for number in range(MAX_TENANTS + 5)], 0)
     assert len(entries) == MAX_TENANTS + 1
     assert told([entries], HOUR_ZERO)[OTHERS][0] == 5
 
 
 def test_partitions_are_added_up():
-    first, second = {}, {}
-    note(first, "t", HOUR_ZERO)
-    note(second, "t", HOUR_ZERO)
-    note(second, "u", HOUR_ZERO)
+    first = entered(HOUR_ZERO)
+    second = entered(HOUR_ZERO) | entered(HOUR_ZERO, tenant="u")
     assert {tenant: recent for tenant, (recent, _) in told([first, second], HOUR_ZERO).items()} == {"t": 2, "u": 1}

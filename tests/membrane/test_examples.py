@@ -13,13 +13,17 @@ from membrane.examples import (
     KEPT_LATEST,
     KEPT_WATCHED,
     STAGE,
+    hear,
     is_kept,
     join,
     keep,
+    lapses_at,
     leave,
     pairs,
     passed,
+    silent_until,
 )
+from membrane.lapse import read_lapse
 from membrane.record import Kept, Label, Record
 from membrane.times import DAY, HOUR
 from tests.membrane.customer import Customer
@@ -116,3 +120,31 @@ def test_who_leaves_is_the_churn_of_the_vectors_whose_horizon_it_falls_into() ->
 def test_a_horizon_that_passes_says_that_the_customer_stayed() -> None:
     found = passed(START)
     assert (found.target, found.label, found.about, found.found_at) == (CHURN, 0, START, START + HORIZON)
+
+
+def test_the_silence_of_the_lapse_rule_counts_from_the_latest_signal_that_it_listens_to() -> None:
+    rule, kept = read_lapse("no order.placed for 10d"), Kept()
+    assert silent_until(kept, rule) is None
+    for kind, day in ((ORDER, 3), (ORDER, 1), ("cx.message.received.v1", 9)):
+        hear(kept, rule, kind, day * DAY)
+    assert silent_until(kept, rule) == 13 * DAY
+    assert silent_until(kept, read_lapse("no order.placed for 20d")) == 23 * DAY
+    assert silent_until(kept, read_lapse("no message.received for 10d")) is None
+    assert silent_until(kept, None) is None
+
+
+@pytest.mark.parametrize(
+    ("watched", "synthetic", "expected"),
+    [
+        ([], False, None),
+        ([10 * DAY, 1], False, 40 * DAY),
+        ([10 * DAY - 1, 1], False, None),
+        ([10 * DAY, 1], True, None),
+    ],
+)
+def test_nobody_looks_for_a_silence_that_is_the_churn_of_no_vector(
+    watched: list[int], synthetic: bool, expected: int | None
+) -> None:
+    rule, kept = read_lapse("no order.placed for 30d"), Kept(watched=watched, synthetic=synthetic)
+    hear(kept, rule, ORDER, 10 * DAY)
+    assert lapses_at(kept, rule) == expected

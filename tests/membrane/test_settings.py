@@ -23,7 +23,9 @@ def test_a_zone_is_found_by_its_name():
     assert zone.key == "America/Bogota"
 
 
-@pytest.mark.parametrize("body", [b'{"consent": "maybe"}', b'{"langauge": "es"}', b'{"timezone": "Nowhere"}'])
+@pytest.mark.parametrize(
+    "body", [b'{"consent": "maybe"}', b'{"langauge": "es"}', b'{"timezone": "Nowhere"}', b'{"lapse": "never"}']
+)
 def test_settings_from_json_are_checked(body):
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(body, type=TenantSettings)

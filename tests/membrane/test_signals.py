@@ -52,6 +52,7 @@ def test_a_signal_is_kept_as_it_was_sent_with_its_time_in_milliseconds() -> None
     assert json.loads(bytes(stored.data)) == {"channel": "chat", "colour": "blue"}
     again = read_stored(encode_stored(stored))
     assert again == stored
+    assert list(json.loads(encode_stored(stored))) == ["tenant", "customer", "source", "id", "type", "time", "data"]
     assert typed(again) == checked.typed
 
 

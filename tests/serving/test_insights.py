@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from membrane.entries import Entries, note
+from membrane.entries import carry
 from membrane.ports import Effect
 from membrane.record import Case
 from membrane.times import HOUR, MINUTE
@@ -33,9 +33,8 @@ def test_who_entered_within_the_hour_is_looked_at_and_compared_with_others(api):
 
 
 def test_it_says_whether_that_many_are_a_spike(api):
-    entries = {"default": Entries(NOW // HOUR, NOW // HOUR)}
-    for number in range(12):
-        note(entries, "default", NOW - number * MINUTE)
+    entries = {}
+    carry(entries, [(number, "default", NOW - number * MINUTE) for number in range(12)], 0)
     api.write(entries=entries, last_tick=NOW)
     found = api.get("/v1/insights/spike?tenant=default").json()
     partitions = api.services.directory.partitions

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 
-from membrane.entries import Entries, note
+from membrane.entries import carry
 from membrane.pauses import PAUSABLE
 from membrane.record import MET, OPEN, Obligation
-from membrane.times import DAY, HOUR, format_time
+from membrane.times import DAY, HOUR, MINUTE, format_time
 from tests.serving.conftest import NOW
 
 
@@ -34,10 +34,10 @@ def test_a_stage_that_everybody_left_is_told_as_empty(api):
 
 
 def test_entries_into_crisis_are_told_beside_what_is_usual(api):
-    entries = {"acme": Entries(NOW // HOUR - 2, NOW // HOUR - 2)}
-    for t in (NOW - 90 * 60_000, NOW - 10 * 60_000, NOW):
-        note(entries, "acme", t)
-    api.write(entries={"acme": entries["acme"]}, last_tick=NOW)
+    entries = {}
+    times = (NOW - 90 * MINUTE, NOW - 10 * MINUTE, NOW)
+    carry(entries, [(number, "acme", t) for number, t in enumerate(times)], 0)
+    api.write(entries=entries, last_tick=NOW)
     partitions = api.services.directory.partitions
     assert value(api, 'membrane_crisis_entries_last_hour{tenant="acme"}') == 2 * partitions
     assert value(api, 'membrane_crisis_entries_expected{tenant="acme"}') == 0

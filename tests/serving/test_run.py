@@ -22,7 +22,7 @@ from membrane.errors import UsageError
 from serving.http import listening_socket
 from serving.limits import BODY_SECONDS, HEADER_SECONDS
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 PROGRAM = """
 import sys
 from pathlib import Path

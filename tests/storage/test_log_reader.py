@@ -10,7 +10,7 @@ import pytest
 from membrane.errors import RecordUnreadable, StoreUnavailable
 from membrane.ports import RecordKind
 from storage.dedup import Horizon
-from storage.log_reader import _END, _READ, _REVISIONS, _TIMELINE, LogReader
+from storage.log_reader import _END, _EVERY_REVISION, _READ, _REVISIONS, _TIMELINE, LogReader
 from storage.schema import for_partition
 
 
@@ -45,7 +45,7 @@ def test_the_change_counter_moves_with_each_append_and_stays_still_without(log, 
     reader.close()
 
 
-@pytest.mark.parametrize("sql", [_READ, _END, _TIMELINE, _REVISIONS])
+@pytest.mark.parametrize("sql", [_READ, _END, _TIMELINE, _REVISIONS, _EVERY_REVISION])
 def test_no_question_to_the_log_reads_all_of_it(log, sql):
     connection = apsw.Connection(str(log.directory.log_path))
     values = [0] * sql.count("?")

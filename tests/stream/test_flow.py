@@ -45,8 +45,9 @@ def test_a_stop_and_another_start_do_not_show(tmp_path: Path, monkeypatch: pytes
     assert state_of(pieces) == state_of(whole)
 
 
+@pytest.mark.parametrize("step", ["next_block", "apply", "write"])
 def test_what_a_step_raises_comes_out_of_the_engine_as_it_was_raised(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     data = make_data(tmp_path / "data", some_signals(10))
 
@@ -56,7 +57,7 @@ def test_what_a_step_raises_comes_out_of_the_engine_as_it_was_raised(
     def broken(*_: object) -> None:
         raise Broken
 
-    monkeypatch.setattr("stream.partition.Partition.write", broken)
+    monkeypatch.setattr(f"stream.partition.Partition.{step}", broken)
     with pytest.raises(Broken):
         apply_log(data, monkeypatch, runner="bytewax")
 

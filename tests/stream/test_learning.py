@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from membrane.examples import HORIZON, JOINED_FOR, Served
 from membrane.features import FEATURE_NAMES, fingerprint
 from membrane.labelled import RULES, TARGETS
+from membrane.ports import RecordKind
 from membrane.record import decode
 from membrane.times import DAY, HOUR, format_time
 from membrane.vocabulary import STAGES
@@ -43,17 +44,42 @@ def a_life(days: Sequence[int], customer: str = "c-1") -> MemoryLog:
     return log
 
 
+def rule(log: MemoryLog, lapse: str) -> None:
+    """From here on a customer lapses by this rule."""
+    body = {"kind": "tenants", "revision": "r", "digest": "e" * 64, "tenants": {"default": {"lapse": lapse}}}
+    log.add(RecordKind.REVISION, msgspec.json.encode(body))
+
+
+def a_shop(orders: Sequence[int], messages: Sequence[int], until: int) -> MemoryLog:
+    """A customer who orders on some days and writes on others, under a rule of 20 days without an order; a tick each
+    noon."""
+    log = MemoryLog()
+    rule(log, "no order.placed for 20d")
+    for day in range(until + 1):
+        t = START + day * DAY
+        if day in messages:
+            log.signal(signal(len(log.records), "message.received", t, NORMAL))
+        if day in orders:
+            log.signal(signal(len(log.records), "order.placed", t + HOUR, {"amount": 12}))
+        log.tick(t + 12 * HOUR)
+    return log
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> MemoryLog:
     """Some customers' months, with ticks, answers, labels and closings anywhere."""
     log, clock = MemoryLog(), START
     kinds = ["message.received"] * 4 + ["interaction.ended", "case.opened", "case.resolved", "survey.answered"]
     kinds += ["label.given", "label.given", "account.closed", "account.opened", "tick", "tick"]
+    kinds += ["order.placed", "order.placed", "rule"]
     for number in range(draw(st.integers(8, 50))):
         kind = draw(st.sampled_from(kinds))
         clock += draw(st.sampled_from([0, HOUR, 5 * HOUR, DAY, 3 * DAY, 8 * DAY, 31 * DAY]))
         if kind == "tick":
             log.tick(clock)
+            continue
+        if kind == "rule":
+            rule(log, draw(st.sampled_from(["", "no order.placed for 9d", "no message.received for 26d"])))
             continue
         data = draw(payloads[kind])
         if kind == "label.given":
@@ -168,6 +194,53 @@ def test_who_closes_is_the_churn_of_the_vectors_before_and_was_at_risk() -> None
     assert [one[:4] for one in said(store) if one[3] == "closed" and one[0] == "stage"] == [
         ("stage", "at_risk", 4_000, "closed")
     ]
+
+
+def test_who_lapses_is_the_churn_of_the_vectors_before_and_was_at_risk() -> None:
+    """The last order was on day 40; the customer still writes."""
+    orders = range(0, 41, 5)
+    log = a_shop(orders, range(0, 120, 2), 130)
+    store = run(log, [50])
+    full = START + 60 * DAY + HOUR
+    times = {offset: example[2] for offset, example in store.examples.items()}
+    lapsed = [one for one in said(store) if one[3] == "lapsed"]
+    churned = [times[offset] for target, label, weight, _, _, offset in lapsed if target == "churn"]
+    assert {one[:3] for one in lapsed} == {("churn", 1, 10_000), ("stage", "at_risk", 4_000)}
+    assert [one[4] for one in lapsed if one[0] == "stage"] == [full]
+    assert len(churned) >= 3
+    assert all(full - HORIZON <= t <= full for t in churned)
+    stayed = [times[offset] for *_, by, _, offset in said(store) if by == "horizon"]
+    assert stayed
+    assert max(stayed) + HORIZON < full  # and none is watched who is lost already
+
+
+def test_who_orders_again_in_time_has_not_lapsed_and_who_comes_back_is_watched_anew() -> None:
+    just = a_shop([0, 20, 40], range(0, 60, 2), 59)
+    assert [one for one in said(run(just, [50])) if one[3] == "lapsed"] == []
+    back = a_shop([0, 50, 60, 70], range(0, 110, 2), 130)
+    store = run(back, [50])
+    lapsed = [one[4] for one in said(store) if one[3] == "lapsed" and one[0] == "stage"]
+    assert lapsed == [START + 20 * DAY + HOUR, START + 90 * DAY + HOUR]
+
+
+def test_a_silence_is_found_by_the_tick_alone_and_not_before_it_is_full() -> None:
+    log = a_shop([0, 4], range(9), 9)
+    log.tick(START + 24 * DAY + HOUR)
+    assert [one for one in said(run(log, [9])) if one[3] == "lapsed"] == []
+    log.tick(START + 24 * DAY + HOUR + 1)
+    assert {one[:2] for one in said(run(log, [9])) if one[3] == "lapsed"} == {("churn", 1)}
+
+
+def test_who_never_did_what_the_rule_listens_to_does_not_lapse() -> None:
+    log = a_shop([], range(0, 40, 2), 80)
+    assert {one[3] for one in said(run(log, [50])) if one[0] == "churn"} == {"horizon"}
+
+
+def test_of_a_rule_that_listens_to_something_else_the_silence_before_it_does_not_count() -> None:
+    log = a_shop([0], range(16), 16)
+    rule(log, "no usage.measured for 20d")
+    log.tick(START + 40 * DAY)
+    assert [one for one in said(run(log, [9])) if one[3] == "lapsed"] == []
 
 
 def test_a_horizon_that_passes_by_the_tick_alone_is_a_stay() -> None:

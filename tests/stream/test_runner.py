@@ -33,7 +33,7 @@ try:
 except AnotherWriter:
     sys.exit(3)
 """
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 150
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
@@ -96,7 +96,7 @@ def test_a_second_writer_is_told_at_once_and_the_first_goes_on(start: Start, tmp
     asked = time.monotonic()
     with pytest.raises(AnotherWriter, match=f"process {first.pid}"):
         run_stream(StreamConfig(data, runner="plain"), stopped_already())
-    assert time.monotonic() - asked < 1
+    assert time.monotonic() - asked < 5
     assert first.poll() is None
 
 

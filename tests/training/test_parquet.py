@@ -8,6 +8,7 @@ from array import array
 from contextlib import closing
 
 import msgspec
+import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -17,8 +18,9 @@ from membrane.features import FEATURE_NAMES, fingerprint
 from membrane.ports import Commit, Effect, Learned
 from storage.decisions import DecisionLog
 from storage.directory import DataDir
+from storage.examples import LabelledReader
 from storage.records import RecordStore
-from training.parquet import export
+from training.parquet import export, read
 
 ROW = [n / 3 for n in range(len(FEATURE_NAMES))]
 LABELS = [(0, 2, 7_000, "ana", 1_500, 5_000), (1, 0, 10_000, "horizon", 1_000, 9_000)]
@@ -110,3 +112,32 @@ def test_a_file_is_written_whole_or_not_at_all(data, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="a file to write was required"):
         export(data, tmp_path / "nowhere" / "out", 0, silent)
     assert {path.name for path in tmp_path.iterdir()} == {"data", "out"}
+
+
+def test_what_was_written_is_read_as_it_was_kept(data, tmp_path):
+    export(data, tmp_path / "out.parquet", 0, silent)
+    with closing(LabelledReader(data)) as reader:
+        assert list(read(tmp_path / "out.parquet")) == [one for one in reader.every() if one.fingerprint != "f" * 64]
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "problem"),
+    [
+        ("label", ["strained", "leaves"], "row 2: a labelled example was required"),
+        ("scores", ["{", "{}"], "row 1: a labelled example was required"),
+        ("weight", [None, 1.0], "row 1: a labelled example was required"),
+        ("open_cases", None, "the columns of an export were required, open_cases is missing"),
+    ],
+)
+def test_a_file_that_is_no_export_is_told_with_its_row(data, tmp_path, column, cells, problem):
+    export(data, tmp_path / "out.parquet", 0, silent)
+    table = parquet.read_table(tmp_path / "out.parquet")
+    table = table.drop_columns([column])
+    if cells is not None:
+        table = table.append_column(column, pa.array(cells))
+    parquet.write_table(table, tmp_path / "other.parquet")
+    with pytest.raises(UsageError, match=f"--examples {tmp_path / 'other.parquet'}: {problem}"):
+        list(read(tmp_path / "other.parquet"))
+    (tmp_path / "other.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(UsageError, match="a readable file was required"):
+        list(read(tmp_path / "other.parquet"))
