@@ -19,13 +19,14 @@ from membrane.ports import partition_of
 from membrane.times import format_time
 from serving.problems import not_found
 from serving.services import Services
-from storage import erasing
+from storage import checkpoints, erasing
 
 SETTLE_SECONDS: Final = 0.5
 """So long a decision that was begun before may take to reach the decision log of its process and its file."""
 STREAM_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.02
 _STREAM: Final = "the stream"
+_TRIM: Final = "the trim or backup"
 
 
 class Receipt(msgspec.Struct):
@@ -54,6 +55,9 @@ async def erase(services: Services, tenant: str, customer: str) -> Receipt:
     waiting = [] if passed else [_STREAM]
     for path in erasing.other_stores(directory):
         counts[path.name] = await services.cold(_erased_from, services, path, names)
+    from_checkpoint = await services.cold(checkpoints.erase, directory, partition, *names)
+    counts[f"checkpoint/{records.name}"] = from_checkpoint or {}
+    waiting += [_TRIM] if from_checkpoint is None else []
     files = (directory.log_path, records, *erasing.other_stores(directory))
     waiting += [path.name for path in files if not await services.cold(_is_clean, path, names)]
     return Receipt(
@@ -72,8 +76,10 @@ def _held(services: Services, names: tuple[str, str], records: Path) -> erasing.
     known = held or services.log.erasure(*names) is not None or services.log.timeline(*names, None, 1)
     if not known:
         services.decisions.flush()
-        files = (services.directory.log_path, *erasing.other_stores(services.directory))
-        if not any(erasing.count_rows(path, *names) for path in files):
+        directory = services.directory
+        checkpoint = directory.checkpoint_path(partition_of(*names, directory.partitions))
+        files = (directory.log_path, *erasing.other_stores(directory), checkpoint)
+        if not any(erasing.count_rows(path, *names) for path in files if path.is_file()):
             raise not_found("customer")
     return held
 

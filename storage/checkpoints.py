@@ -6,6 +6,8 @@ rebuild begins with them, and so does every look back. Erasing a customer erases
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +18,14 @@ import apsw
 from membrane.ports import PartitionMeta
 from storage import erasing
 from storage.directory import CHECKPOINT, DataDir, checkpoint_offset, copy_store, empty_store
+from storage.lock import dir_lock
 from storage.slots import find, named
 from storage.sqlite import connect, connect_readonly, reading, select, transaction, writing
 
 _PART: Final = "checkpoint.part"
+TRIM: Final = "trim"
+"""The role of whoever makes checkpoints (`storage.lock.dir_lock`)."""
+_PATIENCE_SECONDS: Final = 2.0
 _HINT: Final = "delete the folder `checkpoint.part` and trim again"
 
 Customer = tuple[str, str]
@@ -73,6 +79,25 @@ def finish(directory: DataDir, partition: int, erased: Callable[[], Iterable[int
         finally:
             connection.close()
     erasing.purge(place)
+
+
+def erase(directory: DataDir, partition: int, tenant: str, customer: str) -> erasing.Removed | None:
+    """Erases a customer from the checkpoint of its partition, and drops what an interrupted trim left behind. None, and
+    nothing is done, while a trim is making checkpoints: they take each other's place then, and the new ones will not
+    hold the customer. StoreUnavailable, StoreRefused."""
+    path = directory.checkpoint_path(partition)
+    with dir_lock(directory.path, TRIM) as lock:
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while not lock.acquire_if_free():  # whoever erases somebody else is done soon
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.02)
+        shutil.rmtree(directory.path / _PART, ignore_errors=True)
+        if not path.is_file():
+            return {}
+        removed = erasing.erase_from(path, tenant, customer)
+        erasing.purge(path)
+        return removed
 
 
 def start_of(directory: DataDir, partition: int, customers: Iterable[Customer]) -> Start:

@@ -41,7 +41,7 @@ _OTHERWISE: Final = {
     "records": f"key = :key AND {_MINE}",
     "contacts": "customer_key = :key",
     "previous": "customer_key = :key",
-    "dead_letters": _OF_A_JSON.format("payload", "$.subject") + " = :customer",
+    "dead_letters": "tenant = :tenant AND subject_of(payload) = :customer",
     "pauses": _OF_A_JSON.format("body", "$.pause.what")
     + " = 'customer' AND CAST(body AS TEXT) ->> '$.pause.name' = :customer",
     "answers": _OF_A_JSON.format("answer", "$.customer") + " = :customer",
@@ -75,7 +75,9 @@ class Tombstone:
 
 
 def rules(connection: apsw.Connection) -> dict[str, str]:
-    """Which rows of which table are a customer's (:tenant, :customer, :key), but for the log's own."""
+    """Which rows of which table are a customer's (:tenant, :customer, :key), but for the log's own: to be asked of this
+    connection, which now knows the functions that they need."""
+    connection.create_scalar_function("subject_of", _subject_of, 1, deterministic=True)
     found = {
         table: f"customer_key = :key AND {_MINE}" if has_key else _MINE
         for table, has_key in select(connection, _NAMED)
@@ -127,15 +129,15 @@ def tombstone(connection: apsw.Connection, tenant: str, customer: str) -> Tombst
 
 
 def other_stores(directory: DataDir) -> list[Path]:
-    """The stores beside the log and the records that may hold a customer's rows."""
+    """The stores beside log, records and checkpoints that may hold a customer's rows."""
     paths = [directory.decisions_path, directory.claims_path]
-    paths += [path for folder in ("checkpoint", "learn") for path in sorted((directory.path / folder).glob("*.db"))]
+    paths += sorted((directory.path / "learn").glob("*.db"))
     return [path for path in paths if path.is_file()]
 
 
 def erase_records(connection: apsw.Connection, tenant: str, customer: str, key_of: Hash = customer_key) -> Removed:
     """Inside a transaction of a records store: deletes the customer's record and all that came of it."""
-    removed = {"records": int(remove(connection, tenant, customer, key_of))}
+    removed = {"records": 1} if remove(connection, tenant, customer, key_of) else {}
     owed = select(connection, "SELECT id FROM obligations WHERE tenant = ? AND customer = ?", (tenant, customer))
     for counts in (openings, tallies):
         counts.make(connection)
@@ -196,6 +198,21 @@ def _open(path: Path) -> Iterator[apsw.Connection]:
             yield connection
         finally:
             connection.close()
+
+
+class _Named(msgspec.Struct):
+    subject: str = ""
+
+
+_named: Final = msgspec.json.Decoder(_Named)
+
+
+def _subject_of(*values: Any) -> str:
+    """Of whom an event is, read as it was when it came in: of two subjects the last counts."""
+    try:
+        return _named.decode(*values).subject
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return ""
 
 
 def _names(tenant: str, customer: str) -> Mapping[str, Any]:

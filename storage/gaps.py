@@ -26,7 +26,7 @@ _ZEROS: Final = bytes(65_536)
 
 
 def clear(path: Path, connection: apsw.Connection) -> bool:
-    """Clears a store in WAL mode, whose writers wait meanwhile (about 0.7 s a GiB). False, and nothing is done, where
+    """Clears a store in WAL mode, whose writers wait meanwhile (about 0.3 s a GiB). False, and nothing is done, where
     somebody wrote since its write-ahead log was cut. Raises apsw's errors, BusyError where a writer does not end."""
     connection.execute("BEGIN IMMEDIATE")
     with committing(connection):

@@ -22,8 +22,6 @@ from membrane.examples import is_kept, lapses_at
 from membrane.features import features
 from membrane.fold import Folded
 from membrane.labelled import RULES
-from membrane.layers import COMMON
-from membrane.pauses import PauseRecord
 from membrane.ports import ERASED, Commit, Effect, Erasure, LogRecord, RecordKind, StateStore
 from membrane.record import MET, OPEN, WAIVED, Obligation, Record, decode, encode
 from membrane.settings import TenantSettings
@@ -33,25 +31,23 @@ from models.scorer import unusable
 from storage.keys import customer_key
 from stream.block import Customer, Decoded, DecodedSignal
 from stream.effects import ObligationRow, to_effect, to_row
-from stream.in_force import CHALLENGERS, InForce, Library, word_of
+from stream.in_force import InForce, Library
 from stream.infer import Inferred, infer
 from stream.learning import Gathered, ruled, settle
-from stream.meta import Meta, Revision, carry_entries, read_meta, write_meta
+from stream.meta import Meta, carry_entries, copied, read_meta, write_meta
 from stream.stretch import Passing, Stretch
+from stream.switching import pause, revise
 
 TICK_CUSTOMERS: Final = 5_000
 """At most so many customers are fired in one commit by one tick."""
 UNREADABLE: Final = "record_unreadable"
 _NO_SCORE: Final = Score()
 _ACTS: Final = {"meet": MET, "waive": WAIVED}
+_SWITCHES: Final = {RecordKind.REVISION: revise, RecordKind.PAUSE: pause}
 
 
 class _Tick(msgspec.Struct):
     time: int
-
-
-class _Named(msgspec.Struct):
-    digest: str
 
 
 def tick_time(record: LogRecord) -> int | None:
@@ -60,15 +56,6 @@ def tick_time(record: LogRecord) -> int | None:
         return msgspec.json.decode(record.body, type=_Tick).time
     except msgspec.MsgspecError:
         return None
-
-
-class _Revision(msgspec.Struct):
-    kind: str
-    revision: str = ""
-    digest: str = ""
-    go_live: int = 0
-    tenants: dict[str, TenantSettings] = {}
-    challengers: list[_Named] = []
 
 
 class _Act(msgspec.Struct):
@@ -168,7 +155,7 @@ class PartitionSteps:
     def apply(self, block: Decoded, now_ms: int) -> Applied:
         """What a block does, still to be written; `now_ms` only says when the end of the log was seen. A block ends
         before a revision that is `missing`."""
-        work, stretch = _Work(_copied(self.meta)), Stretch()
+        work, stretch = _Work(copied(self.meta)), Stretch()
         for record in block.records:
             if record.offset in self.skipped:
                 continue
@@ -333,10 +320,8 @@ class PartitionSteps:
     def _other(self, work: _Work, record: LogRecord) -> int | None:
         """Apply a record that is neither signal nor tick. The offset to go on from, when the block must end here."""
         try:
-            if record.kind is RecordKind.REVISION:
-                return self._revise(work, record.offset, msgspec.json.decode(record.body, type=_Revision))
-            if record.kind is RecordKind.PAUSE:
-                return self._pause(work, record.offset, msgspec.json.decode(record.body, type=PauseRecord))
+            if record.kind in _SWITCHES:
+                return self._switch(work, record)
             if record.kind is RecordKind.ACT:
                 self._act(work, record, msgspec.json.decode(record.body, type=_Act))
             elif record.kind is RecordKind.ERASE and record.body:
@@ -365,58 +350,19 @@ class PartitionSteps:
         work.gathered.ticks.append((offset, t))
         return None
 
-    def _revise(self, work: _Work, offset: int, revision: _Revision) -> int | None:
-        """Switch. By other principles something may be owed already, so everybody is judged on the next tick. The
-        offset itself when what the revision names is missing: there the block must end. Challengers judge nobody."""
-        if revision.kind in CHALLENGERS:
-            work.meta.challengers[revision.kind] = [one.digest for one in revision.challengers]
-            self._in_force.challenge(work.meta)
+    def _switch(self, work: _Work, record: LogRecord) -> int | None:
+        """Go on by what the record puts in force. By other principles something may be owed already, so everybody is
+        judged on the next tick. The offset itself when what it names is missing: there the block must end."""
+        switched = _SWITCHES[record.kind](self._in_force, work.meta, record.offset, record.body)
+        work.meta = switched.meta
+        if switched.missing is not None:
+            self.missing = switched.missing
+            return record.offset
+        if not switched.rules_changed:
             return None
-        revised = _copied(work.meta)
-        word = word_of(revision.kind)
-        try:
-            if revision.kind == "settings":
-                revised.go_live = revision.go_live
-            elif revision.kind == "tenants":
-                revised.tenants = revision.tenants
-            elif self._in_force.fits(revision.kind, revision.digest):
-                revised.revisions[revision.kind] = Revision(revision.revision, revision.digest, offset)
-                revised.unreadable = [one for one in revised.unreadable if one != word]
-            else:  # the last good one goes on, as at every replay
-                revised.unreadable = sorted({*revised.unreadable, word})
-            return self._switch(work, offset, revised)
-        except StoreRefused as missing:
-            return self._wait(work, offset, word, missing)
-
-    def _pause(self, work: _Work, offset: int, said: PauseRecord) -> int | None:
-        """A principle counts no more, or again; what else may be paused concerns decisions alone. A pause that had run
-        out by the last tick is forgotten."""
-        if said.pause.what != "principle":
-            return None
-        revised = _copied(work.meta)
-        standing = [one for one in revised.pauses if one.until > work.meta.last_tick]
-        revised.pauses = [one for one in standing if one.id != said.pause.id]
-        if said.act == "pause":
-            revised.pauses.append(said.pause)
-        try:
-            return self._switch(work, offset, revised)
-        except StoreRefused as missing:
-            return self._wait(work, offset, COMMON, missing)
-
-    def _wait(self, work: _Work, offset: int, word: str, missing: StoreRefused) -> int:
-        self.missing = missing
-        work.meta.unreadable = sorted({*work.meta.unreadable, word})
-        return offset
-
-    def _switch(self, work: _Work, offset: int, revised: Meta) -> int | None:
-        before = self._in_force.all_rules()
-        self._in_force.use(revised)
-        revised.revision_offset, work.meta = offset, revised
-        if self._in_force.all_rules() == before:
-            return None
-        work.everybody_due = revised.revised = True
+        work.everybody_due = True
         work.due = {customer: 0 if customer in work.held else None for customer in work.due}
-        return offset + 1
+        return record.offset + 1
 
     def _act(self, work: _Work, record: LogRecord, asked: _Act) -> None:
         customer = (record.tenant, record.customer)
@@ -517,10 +463,6 @@ def _next_due(record: Record, rules: Rules, t: int) -> int | None:
         return due
     seen = max(full, t) + 1
     return seen if due is None else min(due, seen)
-
-
-def _copied(meta: Meta) -> Meta:
-    return msgspec.json.decode(write_meta(meta), type=Meta)
 
 
 def _is(customer: Customer, erasure: Erasure) -> bool:

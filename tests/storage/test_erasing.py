@@ -65,6 +65,19 @@ def test_what_comes_after_an_erasure_is_set_aside_and_tells_of_nobody(log, make_
     assert log.append([make_signal("1", NAME, tenant="u")], 5) == [True]
 
 
+@pytest.mark.parametrize(
+    "letter",
+    [b'{"subject": "a", "subject": "%s"}', b'{"data": "\\u0000", "subject": "%s"}', b'{"subject": "%s", "x": [{}]}'],
+)
+def test_a_dead_letter_goes_whoever_it_seems_to_be_about(log, letter):
+    """As it is read when it comes in: of two subjects the last counts."""
+    log.append([], 8, [NewDeadLetter("unknown_type", "t", NAME, 0, "crm", "9", letter % NAME.encode())])
+    log.append([], 8, [NewDeadLetter("unknown_type", "t", "other", 0, "crm", "9", b'{"subject": "other"}')])
+    log.append([], 8, [NewDeadLetter("unknown_type", "t", "other", 0, "crm", "9", b"no JSON")])
+    assert log.erase("t", NAME, 9, 9)[0] == {"dead_letters": 1}
+    assert len(letters(log)) == 2
+
+
 def test_to_erase_again_appends_nothing_and_keeps_the_first_moment(log, make_signal):
     log.append([make_signal("1", NAME)], 1)
     first = log.erase("t", NAME, 2, 2)[1]

@@ -11,9 +11,10 @@ from membrane.errors import StoreRefused, UsageError
 from membrane.ports import NewSignal, RecordKind, partition_of
 from membrane.record import encode
 from membrane.settings import TenantSettings
-from storage import checkpoints, erasing
+from storage import checkpoints
 from storage.digest import digest
 from storage.directory import DataDir
+from storage.lock import dir_lock
 from storage.log import SignalLog
 from storage.log_reader import LogReader
 from stream.hindsight import Hindsight
@@ -103,13 +104,41 @@ def test_an_erased_customer_goes_from_the_checkpoint_too(data, monkeypatch):
     with closing(SignalLog(directory)) as log:
         log.erase("default", "c-1", LATER, LATER)
     partition = partition_of("default", "c-1", 2)
-    removed = erasing.erase_from(directory.checkpoint_path(partition), "default", "c-1")
-    assert removed["records"] == 1
+    assert checkpoints.erase(directory, partition, "default", "c-1")
     apply_log(data, monkeypatch)
     before = but_for_counts(state_of(data))
     rebuild(data)
     assert but_for_counts(state_of(data)) == before
     assert before[0].customers == 7
+
+
+def test_what_an_interrupted_trim_left_behind_goes_with_whoever_is_erased(data):
+    directory = DataDir.existing(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            trim(data, LATER, silent)
+    left = data / "checkpoint.part"
+    mine = next(f"c-{number}" for number in range(8) if partition_of("default", f"c-{number}", 2) == 0)
+    assert any(mine.encode() in path.read_bytes() for path in left.iterdir())
+    assert checkpoints.erase(directory, 0, "default", mine) == {}
+    assert not left.exists()
+
+
+def test_checkpoints_are_left_alone_while_they_are_made(data, monkeypatch):
+    """They take each other's place then; a store that is open twice would be damaged."""
+    monkeypatch.setattr(checkpoints, "_PATIENCE_SECONDS", 0.05)
+    directory = DataDir.existing(data)
+    trim(data, LATER, silent)
+    names = (partition_of("default", "c-1", 2), "default", "c-1")
+    with dir_lock(data, checkpoints.TRIM) as lock:
+        lock.acquire()
+        assert checkpoints.erase(directory, *names) is None
+    removed = checkpoints.erase(directory, *names)
+    assert removed is not None
+    assert removed["records"] == 1
+    assert b"c-1" not in directory.checkpoint_path(names[0]).read_bytes()
+    assert checkpoints.erase(directory, *names) == {}
 
 
 def test_whoever_is_erased_while_a_checkpoint_is_made_is_not_in_it(data):
