@@ -48,7 +48,7 @@ _STAGES: Final = len(STAGES)
 _MU: Final = np.array(odds.USE)[:, None]
 _VARIANCE: Final = np.array(odds.USE_VARIANCE)[:, None]
 _OUTLIER: Final = 1e-6
-_IMPROBABLE: Final = 1e-12
+_IMPROBABLE: Final = 1e-6
 _PARTS: Final = 50  # of a unit of the logarithm of use
 _USES: Final = 512
 _LEAST_WEIGHT: Final = 0.05
@@ -67,13 +67,18 @@ def follow(belief: Belief, kind: str, data: Data | None, t: int, cases: Sequence
     said = word(kind, data)
     if said:
         told, moves = _told(belief.context, said)
-        weights = told.dot(weights) if moves else weights * told
+        if moves:
+            weights = told.dot(weights)
+        else:
+            weights *= told
     if kind == _MEASURED:
         weights = _measured(belief, data, weights)
     by_stage = weights.dot(_ONES[: weights.shape[1]]).tolist()
     share = 1 / sum(by_stage)
     belief.stages = [int(one * share * _MILLION + 0.5) for one in by_stage]
-    belief.weights = (weights * (_WHOLE * share) + 0.5).astype(_STORED).tobytes()
+    weights *= _WHOLE * share
+    weights += 0.5
+    belief.weights = weights.astype(_STORED).tobytes()
     belief.at = max(belief.at, t)
     if kind in _ABOUT_CASES:
         belief.context = context(cases)
@@ -183,7 +188,9 @@ def _measured(belief: Belief, data: Any, weights: Floats) -> Floats:
     if data.metric != belief.metric:
         return weights
     ratio = min(max(value / belief.usual, _RATIOS[0]), _RATIOS[1])
-    return (weights + _LEAST_WEIGHT) * _use(round(log(ratio) * _PARTS))
+    weights += _LEAST_WEIGHT
+    weights *= _use(round(log(ratio) * _PARTS))
+    return weights
 
 
 @lru_cache(_USES)

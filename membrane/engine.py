@@ -124,7 +124,8 @@ def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
     if received.still and not settled:
         return happened
     if received.folded is Folded.NEWS:
-        follow(record.tracker.belief, signal.type, received.data, signal.time, record.state.cases)
+        if score.advisory:
+            follow(record.tracker.belief, signal.type, received.data, signal.time, record.state.cases)
         estimate(record.tracker, score, record.clock)
     known = received.known
     if known is not None:

@@ -155,15 +155,12 @@ def test_beside_a_model_of_invented_customers_the_signals_in_their_order_weigh_m
     assert customer.tracker.probabilities == pytest.approx(before, abs=200)  # it says nothing of the stage
 
 
-@given(signals(max_size=12), probabilities)
-def test_beside_a_tenants_own_model_the_belief_has_no_say(stream: list[StoredSignal], score: list[float]) -> None:
-    one, other = Customer(), Customer()
-    one.score = other.score = Score(score)
-    for item in stream:
-        one.hear(item)
-        other.hear(item)
-        other.tracker.belief = Belief()
-    assert one.tracker.probabilities == other.tracker.probabilities
+def test_beside_a_tenants_own_model_and_without_any_there_is_no_belief() -> None:
+    customer = Customer()
+    for score in (sure_of(STEADY), NONE):
+        customer.score = score
+        customer.tell("message.received", START + HOUR, channel="chat", sentiment=-0.9)
+    assert customer.tracker.belief == Belief()
 
 
 def test_no_numbers_from_the_model_leave_the_rules_alone_and_say_so() -> None:
