@@ -28,6 +28,8 @@ from storage.records import RecordStore
 from stream.meta import carry_entries, read_meta, write_meta
 
 SCRAPES: Final = 200
+STARTED_SECONDS: Final = 8.0
+"""Until what `up` starts beside the API (the learner) has loaded its libraries."""
 OBLIGATIONS: Final = 0.1
 BLOCK: Final = 20_000
 
@@ -69,6 +71,7 @@ def measure(customers: int) -> None:
             pass
         fill(folder / "data", customers)
         with started("up", folder / "data") as up:
+            time.sleep(STARTED_SECONDS)
             up.ask("GET", "/metrics")
             taken = []
             for _ in range(SCRAPES):
