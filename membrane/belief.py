@@ -31,6 +31,8 @@ from membrane.vocabulary import STAGES
 Floats = npt.NDArray[np.float64]
 
 LATE: Final = DAY
+CONVERSATION: Final = 30 * MINUTE
+"""Messages come in conversations: of those within this time only the first says something, and how it is said."""
 LONGEST: Final = 60 * DAY // MINUTE
 """A longer silence (minutes) says no more."""
 _LEVELS: Final = np.linspace(-0.8, 1.5, 24)  # logarithms, relative to the first value
@@ -44,6 +46,7 @@ _SCORES: Final = 5
 _TONES: Final = 8  # bins to each unit of tone
 _ABOUT_CASES: Final = frozenset({"cx.case.opened.v1", "cx.case.resolved.v1", "cx.case.reopened.v1"})
 _MEASURED: Final = "cx.usage.measured.v1"
+_MESSAGE: Final = "cx.message.received.v1"
 _STAGES: Final = len(STAGES)
 _MU: Final = np.array(odds.USE)[:, None]
 _VARIANCE: Final = np.array(odds.USE_VARIANCE)[:, None]
@@ -65,6 +68,10 @@ def follow(belief: Belief, kind: str, data: Data | None, t: int, cases: Sequence
     step = round(_FINE * log2(minutes + 1))
     weights = _passage(belief.context, step).dot(_weights(belief))
     said = word(kind, data)
+    if kind == _MESSAGE and abs(t - belief.message_at) < CONVERSATION:
+        said = ""
+    elif kind == _MESSAGE:
+        belief.message_at = t
     if said:
         told, moves = _told(belief.context, said)
         if moves:
@@ -124,7 +131,7 @@ def _resolved(data: s.CaseResolved) -> str:
 
 
 _TELLS: Final[dict[str, Callable[[Any], str]]] = {
-    "cx.message.received.v1": _message,
+    _MESSAGE: _message,
     "cx.interaction.ended.v1": _interaction,
     "cx.case.opened.v1": lambda data: f"case:{data.severity}",
     "cx.case.resolved.v1": _resolved,

@@ -165,7 +165,7 @@ class Cause(msgspec.Struct, array_like=True):
 class Belief(msgspec.Struct, array_like=True):
     """What the signals in their order say of the stage (`membrane.belief`), with the last one that was news, about time
     `at`: `stages` in 1e-6; `weights` (6, levels of use) as 16-bit numbers; the `context` of open cases; the `metric`
-    that use is judged by, and its first value in 1e-4."""
+    that use is judged by, and its first value in 1e-4; when the last conversation began."""
 
     at: int = 0
     stages: list[int] = []
@@ -173,6 +173,7 @@ class Belief(msgspec.Struct, array_like=True):
     context: int = 0
     metric: str = ""
     usual: int = 0
+    message_at: int = 0
 
 
 class Tracker(msgspec.Struct, array_like=True):

@@ -50,7 +50,7 @@ def naive(heard: Sequence[tuple[int, str]]) -> list[float]:
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 20 * 24 * 60), st.sampled_from([-0.9, -0.3, 0.0, 0.4, 0.8])), min_size=1, max_size=8
+        st.tuples(st.integers(60, 20 * 24 * 60), st.sampled_from([-0.9, -0.3, 0.0, 0.4, 0.8])), min_size=1, max_size=8
     )
 )
 def test_it_is_the_forward_algorithm_of_the_odds(told: list[tuple[int, float]]) -> None:
@@ -111,6 +111,16 @@ def test_angry_words_speak_for_crisis_kind_ones_for_thriving_and_silence_for_nei
     assert max(range(6), key=believed(kind.belief).__getitem__) == THRIVING
     later = angry.hear("order.placed", START + 90 * DAY, amount=5)
     assert later[CRISIS] < 0.05
+
+
+def test_many_messages_of_one_conversation_say_no_more_than_its_first() -> None:
+    one, many, slow = Listener(), Listener(), Listener()
+    one.says(START, -0.9)
+    for n in range(30):
+        many.says(START + n * MINUTE, -0.9)
+        slow.says(START + n * 2 * HOUR, -0.9)
+    assert believed(many.belief) == pytest.approx(believed(one.belief), abs=0.02)
+    assert believed(slow.belief)[CRISIS] > believed(one.belief)[CRISIS] + 0.05
 
 
 def test_the_fix_of_a_crisis_is_the_beginning_of_a_recovery() -> None:
