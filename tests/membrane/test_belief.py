@@ -41,26 +41,23 @@ def naive(heard: Sequence[tuple[int, str]]) -> list[float]:
     """The forward algorithm over the stages alone, of words at minutes, with nothing open."""
     p, last = np.array(odds.FIRST), heard[0][0]
     for minute, said in heard:
-        p = expm(np.array(odds.PASSES[0]) * (minute - last) * MINUTE / DAY) @ p
+        binned = 2 ** (round(8 * math.log2(minute - last + 1)) / 8) - 1
+        p = expm(np.array(odds.PASSES[0]) * binned * MINUTE / DAY) @ p
         p = p / p.sum() + 1e-6
         p = p * np.array(odds.SAYS.get(said, odds.SILENT)) * np.array(odds.COMES[said.partition(":")[0]][0])
         p, last = p / p.sum(), minute
     return list(p)
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(60, 20 * 24 * 60), st.sampled_from([-0.9, -0.3, 0.0, 0.4, 0.8])), min_size=1, max_size=8
-    )
-)
+@given(st.lists(st.tuples(st.integers(60, 20 * 24 * 60), st.sampled_from([-0.3, 0.0, 0.4])), min_size=1, max_size=4))
 def test_it_is_the_forward_algorithm_of_the_odds(told: list[tuple[int, float]]) -> None:
-    """Up to bins of time (an eighth of a doubling) and of the stored numbers (16 bits)."""
+    """With time in bins of an eighth of a doubling, and up to the stored numbers (16 bits)."""
     one, heard, minute = Listener(), [], 0
     for wait, tone in told:
         minute += wait
         heard.append((minute, f"message:{int((tone + 1) * 8)}"))
         found = one.says(START + minute * MINUTE, tone)
-        assert found == pytest.approx(naive(heard), abs=0.15)
+        assert found == pytest.approx(naive(heard), abs=0.1)
 
 
 def test_at_one_moment_it_is_bayes_rule() -> None:
