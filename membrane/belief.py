@@ -13,10 +13,10 @@ The belief follows the order of arrival, as the stage does: what comes more than
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from math import exp, log, log2
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,40 +55,39 @@ _IMPROBABLE: Final = 1e-6
 _PARTS: Final = 50  # of a unit of the logarithm of use
 _USES: Final = 512
 _LEAST_WEIGHT: Final = 0.05
-_FIRST: Final = np.array(odds.FIRST)[:, None] * _WHOLE
+_FIRST: Final = [round(one * _MILLION) for one in odds.FIRST]
 _PASSES: Final = np.array(odds.PASSES)
 
 
-def follow(belief: Belief, kind: str, data: Data | None, t: int, cases: Sequence[Case]) -> None:
-    """Take in a signal of type `kind` that is news, about time t (ms), in place; `cases` are as they are with it. Of a
-    kind that the odds do not know only the time counts."""
-    if t < belief.at - LATE:
-        return
-    minutes = min((t - belief.at) // MINUTE, LONGEST) if t > belief.at > 0 else 0
-    step = round(_FINE * log2(minutes + 1))
-    weights = _passage(belief.context, step).dot(_weights(belief))
-    said = word(kind, data)
-    if kind == _MESSAGE and abs(t - belief.message_at) < CONVERSATION:
-        said = ""
-    elif kind == _MESSAGE:
-        belief.message_at = t
-    if said:
-        told, moves = _told(belief.context, said)
-        if moves:
-            weights = told.dot(weights)
+class Heard(NamedTuple):
+    """A signal of type `kind` that is news to a customer, about time `t` (ms); `cases` are as they are with it."""
+
+    belief: Belief
+    kind: str
+    data: Data | None
+    t: int
+    cases: Sequence[Case]
+
+
+def follow(news: Iterable[Heard]) -> None:
+    """Take in a signal of each of many customers, in place; at once, since most of the cost is the same for one and for
+    hundreds. Of a kind that the odds do not know only the time counts."""
+    plain: list[tuple[Belief, bytes]] = []
+    levelled: list[tuple[Belief, bytes, bytes]] = []
+    for one in news:
+        belief = one.belief
+        if one.t < belief.at - LATE:
+            continue
+        effect = _effect_of(one)
+        use = _use_of(belief, one.data) if one.kind == _MEASURED else b""
+        if belief.metric:
+            levelled.append((belief, effect, use))
         else:
-            weights *= told
-    if kind == _MEASURED:
-        weights = _measured(belief, data, weights)
-    by_stage = weights.dot(_ONES[: weights.shape[1]]).tolist()
-    share = 1 / sum(by_stage)
-    belief.stages = [int(one * share * _MILLION + 0.5) for one in by_stage]
-    weights *= _WHOLE * share
-    weights += 0.5
-    belief.weights = weights.astype(_STORED).tobytes()
-    belief.at = max(belief.at, t)
-    if kind in _ABOUT_CASES:
-        belief.context = context(cases)
+            plain.append((belief, effect))
+    if plain:
+        _weigh(*zip(*plain, strict=True))
+    if levelled:
+        _weigh_levels(*zip(*levelled, strict=True))
 
 
 def believed(belief: Belief) -> list[float]:
@@ -146,14 +145,83 @@ _TELLS: Final[dict[str, Callable[[Any], str]]] = {
 }
 
 
-def _weights(belief: Belief) -> Floats:
-    """(6, levels), one level until usage was measured."""
-    if not belief.weights:
-        return _FIRST
-    return np.frombuffer(belief.weights, _STORED).reshape(_STAGES, -1).astype(np.float64)
+def _effect_of(heard: Heard) -> bytes:
+    """What a signal and the time before it do, and the belief's own notes of them."""
+    belief, kind, data, t, cases = heard
+    minutes = min((t - belief.at) // MINUTE, LONGEST) if t > belief.at > 0 else 0
+    said = word(kind, data)
+    if kind == _MESSAGE:
+        if abs(t - belief.message_at) < CONVERSATION:
+            said = ""
+        else:
+            belief.message_at = t
+    effect = _effect(belief.context, round(_FINE * log2(minutes + 1)), said)
+    belief.at = max(belief.at, t)
+    if kind in _ABOUT_CASES:
+        belief.context = context(cases)
+    return effect
 
 
-@lru_cache(2_048)
+def _use_of(belief: Belief, data: Any) -> bytes:
+    """How probable a value is by stage and level; the first above zero is what use is measured by. Empty of another
+    metric."""
+    value = round(data.value * 10_000)
+    if not belief.metric and value > 0:
+        belief.metric, belief.usual = data.metric, value
+    if not belief.metric or data.metric != belief.metric:
+        return b""
+    return _use(round(log(min(max(value / belief.usual, _RATIOS[0]), _RATIOS[1])) * _PARTS))
+
+
+def _weigh(beliefs: Sequence[Belief], effects: Sequence[bytes]) -> None:
+    """Those whose use was never measured: nothing but the stages is known."""
+    before = np.array([belief.stages or _FIRST for belief in beliefs], np.float64)
+    _tell(beliefs, (_matrices(effects) @ before[:, :, None])[:, :, 0])
+
+
+def _weigh_levels(beliefs: Sequence[Belief], effects: Sequence[bytes], uses: Sequence[bytes]) -> None:
+    before = b"".join([belief.weights or _even(belief.stages or _FIRST) for belief in beliefs])
+    shape = (-1, _STAGES, len(_LEVELS))
+    weights = _matrices(effects) @ np.frombuffer(before, _STORED).reshape(shape).astype(np.float64)
+    measured = [number for number, use in enumerate(uses) if use]
+    if measured:  # nothing is impossible: levels change in the long run
+        likely = np.frombuffer(b"".join(uses)).reshape(shape)
+        weights[measured] = (weights[measured] + _LEAST_WEIGHT) * likely
+    whole = _tell(beliefs, weights @ _ONES)
+    weights *= (_WHOLE / whole)[:, None, None]
+    weights += 0.5
+    after, size = weights.astype(_STORED).tobytes(), _STAGES * len(_LEVELS) * _STORED.itemsize
+    for number, belief in enumerate(beliefs):
+        belief.weights = after[number * size : (number + 1) * size]
+
+
+def _tell(beliefs: Sequence[Belief], by_stage: Floats) -> Floats:
+    """Note the stages (n, 6), up to a factor, which is the answer (n)."""
+    whole = np.asarray(by_stage.sum(axis=1))
+    shares = (by_stage * (_MILLION / whole)[:, None] + 0.5).astype(np.int64).tolist()
+    for belief, stages in zip(beliefs, shares, strict=True):
+        belief.stages = stages
+    return whole
+
+
+def _even(stages: Sequence[int]) -> bytes:
+    """Any level of use is as probable as another."""
+    share = np.array(stages) * (_WHOLE / _MILLION / len(_LEVELS)) + 0.5
+    return np.repeat(share.astype(_STORED), len(_LEVELS)).tobytes()
+
+
+def _matrices(effects: Sequence[bytes]) -> Floats:
+    return np.asarray(np.frombuffer(b"".join(effects)).reshape(-1, _STAGES, _STAGES))
+
+
+@lru_cache(8_192)
+def _effect(context: int, step: int, said: str) -> bytes:
+    """(6, 6) from before a time without a signal to behind the signal, as columns, up to a factor."""
+    passage = _passage(context, step)
+    return (_told(context, said) @ passage if said else passage).tobytes()
+
+
+@lru_cache(512)
 def _passage(context: int, step: int) -> Floats:
     """(6, 6) from before to behind a time without a signal, as columns, up to a factor; no stage becomes impossible."""
     days = (2 ** (step / _FINE) - 1) * MINUTE / DAY
@@ -162,15 +230,15 @@ def _passage(context: int, step: int) -> Floats:
 
 
 @lru_cache(512)
-def _told(context: int, said: str) -> tuple[Floats, bool]:
-    """What a signal does: (6, 6) as columns where it may itself be a move, else (6, 1) the weights of the stages."""
+def _told(context: int, said: str) -> Floats:
+    """(6, 6) what a signal does, as columns: it weighs the stages, and may itself be a move."""
     kind = said.partition(":")[0]
     comes = odds.COMES.get(kind, (odds.SILENT,) * 3)[context]
     told = np.maximum(np.array(odds.SAYS.get(said, odds.SILENT)) * np.array(comes), _IMPROBABLE)
     if kind not in odds.MOVES:
-        return told[:, None], False
+        return np.asarray(np.diag(told))
     moved = np.array(odds.MOVES[kind][context]) * np.array(odds.SAYS_MOVED.get(said, odds.SILENT))[:, None]
-    return np.diag(told) + moved, True
+    return np.asarray(np.diag(told) + moved)
 
 
 def _exponential(matrix: Floats) -> Floats:
@@ -186,22 +254,8 @@ def _exponential(matrix: Floats) -> Floats:
     return found
 
 
-def _measured(belief: Belief, data: Any, weights: Floats) -> Floats:
-    """Weighed by a value of the metric that came first. Nothing is impossible: levels change in the long run."""
-    value = round(data.value * 10_000)
-    if not belief.metric and value > 0:
-        belief.metric, belief.usual = data.metric, value
-        weights = np.repeat(weights / len(_LEVELS), len(_LEVELS), axis=1)
-    if data.metric != belief.metric:
-        return weights
-    ratio = min(max(value / belief.usual, _RATIOS[0]), _RATIOS[1])
-    weights += _LEAST_WEIGHT
-    weights *= _use(round(log(ratio) * _PARTS))
-    return weights
-
-
 @lru_cache(_USES)
-def _use(parts: int) -> Floats:
+def _use(parts: int) -> bytes:
     """(6, levels) how probable use of exp(parts / _PARTS) times the first value is."""
     off = (parts / _PARTS - _LEVELS) - _MU
-    return np.asarray(np.exp(off * off / (-2 * _VARIANCE)) / np.sqrt(_VARIANCE) + _OUTLIER)
+    return bytes((np.exp(off * off / (-2 * _VARIANCE)) / np.sqrt(_VARIANCE) + _OUTLIER).tobytes())

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from msgspec import structs
 
 from membrane import obligations
-from membrane.belief import follow
+from membrane.belief import Heard, follow
 from membrane.due import deadlines, first_after, moments
 from membrane.facts import RecordFacts
 from membrane.fold import Folded, fold
@@ -117,15 +117,23 @@ def receive(
     return Received(record, signal, data, folded, still, happened, known)
 
 
+def listen(news: Iterable[Received]) -> None:
+    """Let the beliefs of customers follow what is news to each of them: all at once, before each is judged by a score
+    that is `advisory`."""
+    follow(
+        Heard(one.record.tracker.belief, one.signal.type, one.data, one.signal.time, one.record.state.cases)
+        for one in news
+    )
+
+
 def judge(received: Received, score: Score, rules: Rules) -> list[Happening]:
-    """Take the score of the folded row, move the stage, settle and open obligations; all that happened, in order."""
+    """Take the score of the folded row (behind `listen` where it is advisory), move the stage, settle and open
+    obligations; all that happened, in order."""
     record, signal, happened = received.record, received.signal, received.happened
     settled = obligations.settle(record, signal.type, received.data, signal.time, rules.principles)
     if received.still and not settled:
         return happened
     if received.folded is Folded.NEWS:
-        if score.advisory:
-            follow(record.tracker.belief, signal.type, received.data, signal.time, record.state.cases)
         estimate(record.tracker, score, record.clock)
     known = received.known
     if known is not None:

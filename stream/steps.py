@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from membrane.engine import Happening, Received, Rules, act, advance, judge, new_record, next_due, receive
+from membrane.engine import Happening, Received, Rules, act, advance, judge, listen, new_record, next_due, receive
 from membrane.entries import Entry
 from membrane.errors import RecordUnreadable, StoreRefused
 from membrane.examples import is_kept, lapses_at
@@ -243,6 +243,7 @@ class PartitionSteps:
                 self._judge(work, entry.offset, *found, _NO_SCORE)
         rows = [features(held.record.state, held.record.clock) for _, held, _ in news]
         inferred = self._infer(work, rows)
+        listen([one for (_, _, one), score in zip(news, inferred.scores, strict=True) if score.advisory])
         for number, (offset, held, received) in enumerate(news):
             stage, record, score = held.record.tracker.stage, held.record, inferred.scores[number]
             self._judge(work, offset, held, received, score)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from membrane.belief import follow, word
+from membrane.belief import Heard, follow, word
 from membrane.fold import Folded, fold
 from membrane.record import Belief, State
 from membrane.signals import CheckedSignal, UsageMeasured
@@ -72,7 +72,7 @@ class Counts:
             t, context, begun = signal.stored.time, belief.context, bool(belief.at)
             if fold(state, signal.stored, signal.typed, t) is not Folded.NEWS:
                 continue
-            follow(belief, signal.stored.type, signal.typed, t, state.cases)
+            follow([Heard(belief, signal.stored.type, signal.typed, t, state.cases)])
             self._wait(stretches, moved, (since, t), context)
             since = max(since, t)
             stage = _stage(stretches, t)

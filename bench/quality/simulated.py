@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from membrane.engine import Rules, judge, new_record, receive
+from membrane.engine import Rules, judge, listen, new_record, receive
 from membrane.features import features
 from membrane.fold import Folded
 from membrane.record import Record
@@ -140,6 +140,8 @@ def _judged(log: Log, scores: Iterator[Score]) -> Iterator[tuple[Record, Score]]
         received = receive(record, signal, data, 0, _RULES)
         news = received.folded is Folded.NEWS
         score = next(scores) if news else Score()
+        if news and score.advisory:
+            listen([received])
         judge(received, score, _RULES)
         if news:
             yield record, score

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from membrane.engine import Happening, Rules, advance, judge, new_record, receive
+from membrane.engine import Happening, Rules, advance, judge, listen, new_record, receive
+from membrane.fold import Folded
 from membrane.record import Record, State, Tracker
 from membrane.signals import StoredSignal, typed
 from membrane.tracker import Score
@@ -31,7 +32,10 @@ class Customer:
 
     def hear(self, item: StoredSignal) -> list[Happening]:
         """A signal comes."""
-        return judge(receive(self.meet(item), item, typed(item), self.last_tick, self.rules), self.score, self.rules)
+        received = receive(self.meet(item), item, typed(item), self.last_tick, self.rules)
+        if self.score.advisory and received.folded is Folded.NEWS:
+            listen([received])
+        return judge(received, self.score, self.rules)
 
     def meet(self, item: StoredSignal) -> Record:
         """The record that a signal is for, new if it is the first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from membrane import belief_odds as odds
-from membrane.belief import LATE, LONGEST, _exponential, believed, context, follow, word
+from membrane.belief import LATE, LONGEST, Heard, _exponential, believed, context, follow, word
 from membrane.record import Belief, Case
 from membrane.signals import SCORE_RANGES, StoredSignal, typed
 from membrane.stages import AT_RISK, CRISIS, RECOVERING, THRIVING
@@ -30,7 +31,8 @@ class Listener:
 
     def hear(self, kind: str, t: int, severities: Sequence[int] = (), **data: Any) -> list[float]:
         one = signal(0, kind, t, data)
-        follow(self.belief, one.type, typed(one), t, [Case("a", t, t, severity=grade) for grade in severities])
+        cases = [Case("a", t, t, severity=grade) for grade in severities]
+        follow([Heard(self.belief, one.type, typed(one), t, cases)])
         return believed(self.belief)
 
     def says(self, t: int, tone: float, severities: Sequence[int] = ()) -> list[float]:
@@ -70,10 +72,42 @@ def test_at_one_moment_it_is_bayes_rule() -> None:
 def test_whatever_comes_it_is_a_probability(stream: list[StoredSignal]) -> None:
     belief = Belief()
     for one in stream:
-        follow(belief, one.type, typed(one), one.time, [])
+        follow([Heard(belief, one.type, typed(one), one.time, [])])
         assert sum(believed(belief)) == pytest.approx(1, abs=1e-4)
         assert min(believed(belief)) >= 0
-        assert len(belief.weights) in {0, 12, 288}
+        assert len(belief.weights) in {0, 288}
+
+
+@given(st.lists(signals(max_size=12), min_size=1, max_size=6))
+def test_many_customers_at_once_are_each_as_if_alone(streams: list[list[StoredSignal]]) -> None:
+    assert_alike_alone_and_together(streams)
+
+
+@pytest.mark.parametrize("customers", [2, 3, 17, 400])
+def test_what_a_customer_is_told_beside_hundreds_of_others_changes_no_bit(customers: int) -> None:
+    """A replay has other blocks than the first run had."""
+    rng = random.Random(customers)
+    assert_alike_alone_and_together(
+        [
+            [
+                signal(0, "usage.measured", START + rng.randrange(30 * DAY), {"metric": "m", "value": rng.random()})
+                if rng.random() < 0.7
+                else signal(0, "message.received", START + rng.randrange(30 * DAY), {"channel": "chat"})
+                for _ in range(8)
+            ]
+            for _ in range(customers)
+        ]
+    )
+
+
+def assert_alike_alone_and_together(streams: Sequence[Sequence[StoredSignal]]) -> None:
+    alone, together = [Belief() for _ in streams], [Belief() for _ in streams]
+    for turn in range(max(map(len, streams))):
+        told = [(number, stream[turn]) for number, stream in enumerate(streams) if turn < len(stream)]
+        for number, one in told:
+            follow([Heard(alone[number], one.type, typed(one), one.time, [])])
+        follow(Heard(together[number], one.type, typed(one), one.time, []) for number, one in told)
+    assert together == alone
 
 
 def test_centuries_of_silence_and_values_out_of_this_world_break_nothing() -> None:
