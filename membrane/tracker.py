@@ -46,7 +46,7 @@ STATIONARY: Final = (0.02, 0.03, 0.12, 0.10, 0.18, 0.55)
 NAMED_FROM: Final = 0.5
 """The filtered probability from which the model may name a stage."""
 REST: Final = MILLION // 20
-"""What each other stage keeps when the filter restarts from the stage that the rules say."""
+"""What each other stage keeps when the filter restarts from recovering."""
 RULE_ODDS: Final = 20.0
 """What a rule's evidence does to the odds of the stage it names."""
 DUE: Final = "due"
@@ -202,11 +202,10 @@ def _move(tracker: Tracker, found: int, at: int, cause: Cause, own: list[Case]) 
         tracker.crisis_cases = _bounded({**known, **{case.case: 0 for case in own}})
     if after not in ALLOWED_MOVES[before]:
         return None
-    if after in {CRISIS, RECOVERING}:
-        _restart(tracker, after, since)
     if after == CRISIS:
         tracker.episode_at = tracker.episode_at or since
     elif after == RECOVERING:
+        _restart(tracker, since)
         tracker.left_crisis_at, tracker.crisis_cases = since, {}
     elif before == RECOVERING:
         tracker.episode_at = 0
@@ -221,11 +220,11 @@ def _bounded(cases: dict[str, int]) -> dict[str, int]:
     return cases
 
 
-def _restart(tracker: Tracker, stage: int, t: int) -> None:
-    """Where the rules alone decide (into crisis and out of it), the filter starts again from their stage."""
+def _restart(tracker: Tracker, t: int) -> None:
+    """Where the rules end a crisis the filter starts again from recovering."""
     if tracker.probabilities:
         tracker.probabilities = [REST] * len(STAGES)
-        tracker.probabilities[stage] = MILLION - REST * (len(STAGES) - 1)
+        tracker.probabilities[RECOVERING] = MILLION - REST * (len(STAGES) - 1)
         tracker.estimated_at = t
 
 
