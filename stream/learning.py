@@ -38,7 +38,7 @@ from membrane.record import Label, Record
 from membrane.stages import Limits, rule_stage
 from membrane.times import DAY
 from membrane.vocabulary import STAGES
-from stream.block import Customer, DecodedSignal
+from stream.block import DecodedSignal
 from stream.meta import Meta
 
 KEPT_EXAMPLES: Final = 2**19
@@ -51,7 +51,6 @@ KEPT_FOR: Final = 180 * DAY
 _LABELS_AT_ONCE: Final = 16
 """No log record brings so many labels of one example."""
 NEVER: Final = 2**62
-_NOBODY: Final = ("", "")
 _FINGERPRINT: Final = fingerprint()
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -63,11 +62,10 @@ Scores = dict[str, tuple[float, ...]]
 
 @dataclass(slots=True)
 class Gathered:
-    """What a block gathers, each with the offset of the log record that caused it, and labels with their customer: a
-    tick may cause those of several."""
+    """What a block gathers, each with the offset of the log record that caused it: a tick may cause several labels."""
 
     kept: list[tuple[int, str, str, int, int | None, bytes]] = field(default_factory=list)
-    said: list[tuple[int, Customer, Joined]] = field(default_factory=list)
+    said: list[tuple[int, Joined]] = field(default_factory=list)
     decided: list[tuple[int, int]] = field(default_factory=list)
     ticks: list[tuple[int, int]] = field(default_factory=list)
     unmatched: int = 0
@@ -101,7 +99,7 @@ class Gathered:
         if example is None:
             self.unmatched += 1
         else:
-            self._say(record, offset, [(example, label)])
+            self._say(offset, [(example, label)])
         self._leave(record, offset, full, clock, LAPSED)
         return True
 
@@ -117,14 +115,14 @@ class Gathered:
         """The vector that the log record at `offset` brought is kept."""
         waiting = len(record.kept.waiting)
         due, said = keep(record, offset, lapse)
-        self._say(record, offset, said)
+        self._say(offset, said)
         self.unmatched -= sum(to == offset for to, _ in said) if waiting else 0
         served = Served(array("f", row).tobytes(), _FINGERPRINT, scores, revisions)
         self.kept.append((offset, record.tenant, record.customer, record.clock, due, _encode(served)))
 
     def _leave(self, record: Record, offset: int, left_at: int, clock: int, by: str) -> None:
         said, decided = leave(record.kept, left_at, clock, labelling.weighed(WHOLE, left_at, clock), by)
-        self._say(record, offset, said)
+        self._say(offset, said)
         self.decided += [(offset, one) for one in decided]
 
     def _join(self, record: Record, offset: int, label: Label) -> None:
@@ -133,10 +131,10 @@ class Gathered:
             wait(record.kept, label, offset)
             self.unmatched += 1
         else:
-            self._say(record, offset, [(example, label)])
+            self._say(offset, [(example, label)])
 
-    def _say(self, record: Record, offset: int, said: Sequence[Joined]) -> None:
-        self.said += [(offset, (record.tenant, record.customer), one) for one in said]
+    def _say(self, offset: int, said: Sequence[Joined]) -> None:
+        self.said += [(offset, one) for one in said]
 
 
 def ruled(record: Record, limits: Limits) -> tuple[float, ...]:
@@ -169,14 +167,14 @@ class _Settling:
 
     def settled(self) -> Learned:
         gathered, meta = self._gathered, self._meta
-        events: list[tuple[int, int, Customer, Callable[[int, Any], None], Any]] = [
-            *((offset, 0, customer, self._say, joined) for offset, customer, joined in gathered.said),
-            *((offset, 1, _NOBODY, self._decide, example) for offset, example in gathered.decided),
-            *((one[0], 2, _NOBODY, self._keep, one) for one in gathered.kept),
-            *((offset, 3, _NOBODY, self._tick, t) for offset, t in gathered.ticks),
+        events: list[tuple[int, int, Callable[[int, Any], None], Any]] = [
+            *((offset, 0, self._say, joined) for offset, joined in gathered.said),
+            *((offset, 1, self._decide, example) for offset, example in gathered.decided),
+            *((one[0], 2, self._keep, one) for one in gathered.kept),
+            *((offset, 3, self._tick, t) for offset, t in gathered.ticks),
         ]
-        events.sort(key=lambda event: event[:3])
-        for offset, _, _, apply, what in events:
+        events.sort(key=lambda event: event[:2])
+        for offset, _, apply, what in events:
             apply(offset, what)
         meta.unmatched += gathered.unmatched
         meta.learned_until = self._clock
