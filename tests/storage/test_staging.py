@@ -84,6 +84,9 @@ def test_after_an_error_nothing_is_left_and_it_can_be_done_again(tmp_path, monke
     if not made:
         target.mkdir()
 
+    def write(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     def move(self, to):
         if self.name == "last" and to.parent == target:
             raise KeyboardInterrupt if fails == "Ctrl-C" else OSError(errno.EIO, "Input/output error")
@@ -91,7 +94,7 @@ def test_after_an_error_nothing_is_left_and_it_can_be_done_again(tmp_path, monke
 
     with monkeypatch.context() as patch:
         if fails == "the block":
-            patch.setattr(Path, "write_text", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+            patch.setattr(Path, "write_text", write)
         else:
             patch.setattr(Path, "rename", move)
         with pytest.raises(KeyboardInterrupt if fails == "Ctrl-C" else StoreUnavailable) as caught:
