@@ -16,10 +16,10 @@ from storage.directory import DataDir
 
 if TYPE_CHECKING:
     from storage.log import SignalLog
-    from storage.log_reader import DeadLetter
+    from storage.set_aside import DeadLetter
 
 AT_ONCE: Final = 500
-_OUTCOMES: Final = ("accepted", "duplicates", "left")
+_OUTCOMES: Final = ("accepted", "duplicates", "erased", "left")
 
 
 def replay(args: argparse.Namespace) -> int:
@@ -50,14 +50,17 @@ def _send(log: SignalLog, letters: Sequence[DeadLetter]) -> Counter[str]:
     """Appends those that can be processed now; what became of each."""
     from serving.incoming import new_signals, sort_events
 
-    now, counts = wall_ms(), Counter[str]()
+    now = wall_ms()
     checked, sent = [], []
     for letter in letters:
         incoming = asyncio.run(sort_events([letter.payload], letter.tenant, now))
         if incoming.signals:
             checked += incoming.signals
-            sent.append(letter.seq)
-    taken = log.append(new_signals(checked), now) if checked else []
-    log.drop_letters(sent)
-    counts.update(accepted=taken.count(True), duplicates=taken.count(False), left=len(letters) - len(sent))
-    return counts
+            sent.append(letter)
+    taken = log.send_again(new_signals(checked), sent, now) if sent else []
+    return Counter(
+        accepted=taken.count(True),
+        duplicates=taken.count(False),
+        erased=taken.count(None),
+        left=len(letters) - len(sent),
+    )

@@ -21,14 +21,14 @@ import msgspec
 from membrane.pauses import PauseRecord
 from membrane.ports import NewSignal, RecordKind, partition_of
 from membrane.times import HOUR, SECOND
-from storage import erasing
+from storage import erasing, set_aside
 from storage.dedup import MAX_IDS, SeenIds
 from storage.directory import DataDir
 from storage.keys import contact_key, customer_key, signal_key
 from storage.log_meta import number, set_number
 from storage.log_reader import LogReader
 from storage.schema import PAUSES, for_partition
-from storage.set_aside import NewDeadLetter, rows_of
+from storage.set_aside import DeadLetter, NewDeadLetter
 from storage.sources import LISTENING, Listener, name_sources
 from storage.sqlite import BUSY_MS, connect, select, transaction, writing
 
@@ -211,10 +211,14 @@ class SignalLog(LogReader):
                 set_number(connection, name, (number(connection, name) or 0) + 1)
         return removed, stone
 
-    def drop_letters(self, letters: Sequence[int]) -> None:
-        """Forgets dead letters by their numbers: they have come into the log."""
+    def send_again(self, signals: Sequence[NewSignal], letters: Sequence[DeadLetter], received_ms: int) -> list[Taken]:
+        """Appends what dead letters hold, and forgets the letters in the same transaction; what became of each
+        signal."""
         with self._transaction() as connection:
-            connection.executemany("DELETE FROM dead_letters WHERE seq = ?", [(seq,) for seq in letters])
+            [answer], greatest = self._append(connection, [Batch(signals, received_ms)])
+            set_aside.drop(connection, letters)
+        self.appended_until = greatest
+        return answer
 
     def trim(self, partition: int, offset: int, before_ms: int) -> tuple[int, int]:
         """Drops the records of a partition before `offset`, but for revisions, and of the dead letters those records
@@ -252,14 +256,7 @@ class SignalLog(LogReader):
     def poison(self, partition: int, offset: int, now_ms: int) -> None:
         """Sets aside the record at `offset`, which kills whoever applies it. Doing so twice changes nothing."""
         with self._transaction() as connection:
-            connection.execute(
-                for_partition(
-                    "INSERT OR IGNORE INTO dead_letters"
-                    " SELECT NULL, 'poison', ?, tenant, offset, '', '', body, ? FROM $log WHERE offset = ?",
-                    partition,
-                ),
-                (now_ms, partition, offset),
-            )
+            set_aside.insert_poison(connection, partition, offset, now_ms)
 
     def _append(self, connection: apsw.Connection, batches: Sequence[Batch]) -> tuple[list[list[Taken]], int | None]:
         """What `append_batches` answers, and the greatest time in the log with these."""
@@ -284,9 +281,13 @@ class SignalLog(LogReader):
         _insert(connection, rows)
         changes.write(connection)
         self._listener.hear(connection, heard, received_ms)
-        connection.executemany(
-            "INSERT INTO dead_letters VALUES(NULL, ?, ?, ?, ?, ?, ?, ?, NULL)",
-            [row for batch in batches for row in rows_of(batch.dead_letters, batch.signals, batch.received_ms, gone)],
+        set_aside.insert(
+            connection,
+            [
+                row
+                for batch in batches
+                for row in set_aside.rows_of(batch.dead_letters, batch.signals, batch.received_ms, gone)
+            ],
         )
         if greatest is not None and greatest != before:
             set_number(connection, "max_time_ms", greatest)

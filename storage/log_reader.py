@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -18,6 +17,7 @@ from storage.erasing import Tombstone, tombstone
 from storage.keys import customer_key
 from storage.log_meta import number
 from storage.schema import for_partition
+from storage.set_aside import DeadLetter
 from storage.sources import LISTENING, Source, sources
 from storage.sqlite import READ_FAILURES, PerThread, connect_readonly, read_error, select
 
@@ -50,21 +50,6 @@ _LETTERS_AFTER: Final = (
 _NO_LIMIT: Final = 2**62
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A signal set aside. `position` is its index in the batch it came in, or the offset in `partition` (poison)."""
-
-    seq: int
-    reason: str
-    received_ms: int
-    tenant: str
-    position: int
-    source: str
-    id: str
-    payload: bytes
-    partition: int | None
 
 
 class LogReader:

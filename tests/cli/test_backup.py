@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
+import subprocess
 import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +89,99 @@ def test_a_backup_that_is_not_what_was_written_is_refused_and_nothing_is_left(da
     assert restore(out, again) == 4
     assert capsys.readouterr().err.startswith("membrane: ")
     assert not again.exists()
+
+
+def test_the_working_directory_is_a_target_like_any_other(data, tmp_path, monkeypatch, capsys):
+    for name in ("out", "again"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    assert back_up(data, ".") == 0
+    monkeypatch.chdir(tmp_path / "again")
+    assert restore("../out", ".") == 0
+    capsys.readouterr()
+    assert digest(tmp_path / "again") == digest(data)
+
+
+def test_a_folder_that_cannot_be_replaced_is_filled(data, tmp_path, monkeypatch):
+    """A mount point: whoever renames another folder over it is told that it is busy."""
+    out, again, rename = tmp_path / "out", tmp_path / "again", Path.rename
+
+    def move(self, target):
+        if Path(target) in (out, again):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", move)
+    for folder in (out, again):
+        folder.mkdir()
+    assert back_up(data, out) == 0
+    assert restore(out, again) == 0
+    assert digest(again) == digest(data)
+
+
+@contextmanager
+def at_most(size):
+    """No file of this process can get larger: as good as a full disk, where none may be mounted."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_target_that_cannot_take_more_is_named_and_nothing_is_left(data, tmp_path, capsys):
+    out, again = tmp_path / "out", tmp_path / "again"
+    again.mkdir()
+    with at_most(40_000):
+        assert back_up(data, out) == 4
+    assert capsys.readouterr().err.startswith(f"membrane: {out}/.part/log.db: cannot be written now: ")
+    assert not out.exists()
+    assert back_up(data, out) == 0
+    with at_most(40_000):
+        assert restore(out, again) == 4
+    assert capsys.readouterr().err == f"membrane: {again}: cannot be written now: File too large\n"
+    assert list(again.iterdir()) == []
+    assert restore(out, again) == 0
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """Mounts a file system of so many KiB on a folder."""
+    mounted = []
+
+    def mount(folder, size):
+        folder.mkdir()
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", folder], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"the right to mount a file system is missing: {done.stderr.strip()}")
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_an_empty_volume_is_filled(data, tmp_path, mount):
+    out, again = tmp_path / "out", tmp_path / "again"
+    mount(out, 8_000)
+    mount(again, 8_000)
+    assert back_up(data, out) == 0
+    assert restore(out, again) == 0
+    assert digest(again) == digest(data)
+
+
+def test_a_volume_that_is_too_small_is_said_to_be_full(data, tmp_path, mount, capsys):
+    small, out = tmp_path / "small", tmp_path / "out"
+    mount(small, 60)
+    assert back_up(data, small) == 4
+    assert capsys.readouterr().err == f"membrane: {small}/.part/log.db: cannot be written now: the disk is full\n"
+    assert back_up(data, out) == 0
+    assert restore(out, small) == 4
+    assert capsys.readouterr().err == f"membrane: {small}: cannot be written now: No space left on device\n"
+    assert list(small.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from cli import dead_letters
 from cli.main import main
+from storage.clock import wall_ms
 from storage.directory import DataDir
+from storage.set_aside import NewDeadLetter
 from tests.cli.test_replay import event, write
 
 
@@ -54,19 +57,51 @@ def test_dead_letters_are_told_to_people(data, capsys):
 
 def test_dead_letters_that_can_be_processed_now_are_sent_again_once(data, capsys, monkeypatch):
     command = ["dead-letters", "replay", "--data", str(data), "--clock", "signals"]
-    assert told(capsys, *command) == {"accepted": 0, "duplicates": 0, "left": 2}
+    assert told(capsys, *command) == {"accepted": 0, "duplicates": 0, "erased": 0, "left": 2}
     monkeypatch.setattr("serving.incoming.AHEAD_MS", 10**15)  # as if a thousand years had passed
     before = told(capsys, "dead-letters", "list", "--data", data)["dead_letters"]
-    assert told(capsys, *command) == {"accepted": 1, "duplicates": 0, "left": 1}
+    assert told(capsys, *command) == {"accepted": 1, "duplicates": 0, "erased": 0, "left": 1}
     assert told(capsys, "dead-letters", "list", "--data", data)["dead_letters"] == before[1:]
     assert main(command) == 0
-    assert capsys.readouterr().out == "0 accepted, 0 duplicates, 1 left\n"
+    assert capsys.readouterr().out == "0 accepted, 0 duplicates, 0 erased, 1 left\n"
 
 
-def test_a_letter_that_came_into_the_log_before_a_crash_is_not_stored_twice(data, capsys, monkeypatch):
+def test_of_two_replays_at_once_the_slower_one_drops_no_letter_that_came_meanwhile(data, capsys, monkeypatch):
     command = ["dead-letters", "replay", "--data", str(data), "--clock", "signals"]
     monkeypatch.setattr("serving.incoming.AHEAD_MS", 10**15)
-    with monkeypatch.context() as patch:
-        patch.setattr("storage.log.SignalLog.drop_letters", lambda *_: None)
-        assert told(capsys, *command)["accepted"] == 1
-    assert told(capsys, *command) == {"accepted": 0, "duplicates": 1, "left": 1}
+    newer = NewDeadLetter("unknown_type", "default", "c-0", 0, "test", "102", b"{}")
+
+    def meanwhile(log):
+        told(capsys, *command)
+        log.append([], wall_ms(), [newer])
+
+    assert told_with(capsys, monkeypatch, meanwhile, command) == {
+        "accepted": 0, "duplicates": 1, "erased": 0, "left": 1,
+    }  # fmt: skip
+    letters = told(capsys, "dead-letters", "list", "--data", data)["dead_letters"]
+    assert [letter["id"] for letter in letters] == ["102", "100"]
+
+
+def test_a_letter_whose_customer_is_erased_meanwhile_is_counted(data, capsys, monkeypatch):
+    command = ["dead-letters", "replay", "--data", str(data), "--clock", "signals"]
+    monkeypatch.setattr("serving.incoming.AHEAD_MS", 10**15)
+
+    def meanwhile(log):
+        log.erase("default", "c-2", wall_ms(), wall_ms())  # whose letter is number 101
+
+    assert told_with(capsys, monkeypatch, meanwhile, command) == {
+        "accepted": 0, "duplicates": 0, "erased": 1, "left": 1,
+    }  # fmt: skip
+
+
+def told_with(capsys, monkeypatch, meanwhile, command):
+    """What a replay tells when something else happens after it has read its letters."""
+    send = dead_letters._send
+
+    def first(log, letters):
+        monkeypatch.setattr(dead_letters, "_send", send)
+        meanwhile(log)
+        return send(log, letters)
+
+    monkeypatch.setattr(dead_letters, "_send", first)
+    return told(capsys, *command)
