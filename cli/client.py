@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -17,6 +17,9 @@ TIMEOUT_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 10.0
 JSON: Final = "application/json"
+KEY_REFUSED: Final = frozenset({401, 403})
+MISTAKES: Final = frozenset(range(400, 500)) - {408, 429}
+"""The statuses by which whoever asks is at fault; by the others the service is, or what stands before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,21 @@ class ApiClient:
     """Asks one API. Requests are repeated when the connection breaks or the API answers 503, for as long as a minute:
     every route that is used here may be asked twice."""
 
-    def __init__(self, url: str, key: str | None = None, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        mistakes: Container[int] = MISTAKES,
+    ) -> None:
+        """`mistakes`: the statuses that are the user's own (UsageError); every other refusal is StoreUnavailable."""
         scheme, self._place, self._prefix = _parts(url)
         self._url = url
         self._kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._patience_seconds = patience_seconds
+        self._mistakes = mistakes
         self._connection: http.client.HTTPConnection | None = None
 
     def __enter__(self) -> Self:
@@ -60,21 +72,22 @@ class ApiClient:
         self._connection = None
 
     def get(self, path: str) -> Any:
-        """The JSON of a GET. UsageError for what the API refuses."""
-        return self._expect_success(self.send("GET", path)).json()
+        """The JSON of a GET. UsageError or StoreUnavailable for what the API refuses."""
+        return self.expect_success(self.send("GET", path)).json()
 
     def post(self, path: str, body: bytes, media_type: str = JSON) -> Any:
-        """The JSON answer to a POST. UsageError for what the API refuses."""
-        return self._expect_success(self.send("POST", path, body, media_type)).json()
+        """The JSON answer to a POST. UsageError or StoreUnavailable for what the API refuses."""
+        return self.expect_success(self.send("POST", path, body, media_type)).json()
 
     def delete(self, path: str) -> Any:
-        """The JSON answer to a DELETE. UsageError for what the API refuses."""
-        return self._expect_success(self.send("DELETE", path)).json()
+        """The JSON answer to a DELETE. UsageError or StoreUnavailable for what the API refuses."""
+        return self.expect_success(self.send("DELETE", path)).json()
 
     def post_lines(self, path: str, body: bytes, media_type: str, key: str) -> list[bytes]:
-        """The lines of the answer to a POST with an idempotency key. UsageError for what the API refuses."""
+        """The lines of the answer to a POST with an idempotency key. UsageError or StoreUnavailable for what the API
+        refuses."""
         reply = self.send("POST", path, body, media_type, {"Idempotency-Key": key})
-        return self._expect_success(reply).body.splitlines()
+        return self.expect_success(reply).body.splitlines()
 
     def send(
         self,
@@ -101,17 +114,14 @@ class ApiClient:
             time.sleep(pause)
 
     def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[bytes]:
-        """The lines of an answer that goes on, over a connection of its own, until it breaks. UsageError for what the
-        API refuses, StoreUnavailable for a connection that cannot be had or breaks, or a 503."""
+        """The lines of an answer that goes on, over a connection of its own, until it breaks. UsageError or
+        StoreUnavailable for what the API refuses, StoreUnavailable for a connection that cannot be had or breaks."""
         connection = self._kind(*self._place, timeout=TIMEOUT_SECONDS)
         try:
             connection.request("GET", self._prefix + path, headers={**self._headers, **headers})
             response = connection.getresponse()
             if response.status != http.client.OK:
-                reply = Reply(response.status, response.read())
-                if reply.status == http.client.SERVICE_UNAVAILABLE:
-                    raise StoreUnavailable(f"{self._url} answered 503: {detail_of(reply)}")
-                self._expect_success(reply)
+                self.expect_success(Reply(response.status, response.read()))
             yield from response
         except (OSError, http.client.HTTPException) as error:
             raise StoreUnavailable(f"{self._url}: the connection broke: {type(error).__name__}") from error
@@ -127,9 +137,11 @@ class ApiClient:
         response = self._connection.getresponse()
         return Reply(response.status, response.read(), {name.lower(): value for name, value in response.getheaders()})
 
-    def _expect_success(self, reply: Reply) -> Reply:
+    def expect_success(self, reply: Reply) -> Reply:
+        """The reply itself. UsageError or StoreUnavailable for what the API refuses."""
         if reply.status >= http.client.BAD_REQUEST:
-            raise UsageError(f"{self._url} answered {reply.status}: {detail_of(reply)}")
+            refused = UsageError if reply.status in self._mistakes else StoreUnavailable
+            raise refused(f"{self._url} answered {reply.status}: {detail_of(reply)}")
         return reply
 
 

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.client import ApiClient
+from cli.client import MISTAKES, ApiClient
 from cli.exits import DONE
 from cli.output import print_json, say
 from cli.replay import chosen_url
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 PATH: Final = "/v1/decisions"
 _NAMES: Final = ("customer", "domain", "kind", "channel")
-_UNAVAILABLE: Final = 503
 PATIENCE_SECONDS: Final = 5.0
 """A person waits longer for an answer than a machine does."""
 
@@ -124,5 +123,5 @@ def _ask_directory(args: argparse.Namespace, body: bytes) -> Any:
         with asking(directory_config(args)) as decisions:
             return json.loads(decisions.answer(body, args.tenant))
     except Problem as problem:
-        error = StoreUnavailable if problem.status == _UNAVAILABLE else UsageError
+        error = UsageError if problem.status in MISTAKES else StoreUnavailable
         raise error(problem.detail) from problem

@@ -162,7 +162,7 @@ class Play:
                 yield from (json.dumps(event).encode() for event in step.signals)
                 bar(min(step.end_ms, self._base_ms) - start_ms, CROWD_DAYS * DAY)
 
-        feed = HttpFeed(self._follower.url)
+        feed = HttpFeed(ApiClient(self._follower.url))
         try:
             send_all(lines(), feed, counts)
         finally:

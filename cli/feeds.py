@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
 
-from cli.client import PATIENCE_SECONDS, ApiClient
+from cli.client import ApiClient
 from cli.output import complain
 from membrane.signals import MAX_SIGNAL_BYTES
 from storage.clock import wall_ms
@@ -50,11 +50,11 @@ class Feed(Protocol):
 class HttpFeed:
     """POST /v1/signals. A line that is no JSON would spoil its whole batch, so it is refused here."""
 
-    def __init__(self, url: str, key: str | None = None, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._client = ApiClient(url, key, patience_seconds=patience_seconds)
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
 
     def send(self, events: Sequence[bytes]) -> Verdict:
-        """Raises StoreUnavailable when the API does not answer, UsageError when it refuses the batch."""
+        """Raises StoreUnavailable when the API does not answer, that or UsageError when it refuses the batch."""
         faults = [_fault(event) for event in events]
         sound = [index for index, fault in enumerate(faults) if fault is None]
         refused = [Refusal(index, "", fault) for index, fault in enumerate(faults) if fault is not None]

@@ -9,6 +9,8 @@ import json
 import logging
 import sys
 import threading
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any, Final
 
 from membrane.errors import in_words
@@ -18,8 +20,8 @@ FORMATS: Final = ("text", "json")
 LEVELS: Final = ("debug", "info", "warning", "error")
 FIELDS: Final = ("partition", "offset", "decision", "trace", "steps_ms", "untold", "exception")
 """What a message may tell besides its words (`extra={"told": {...}}`)."""
-MOST_CHARACTERS: Final = 3_000
-"""Of a message in JSON: a line is written at once, also into a pipe that processes share."""
+MOST_BYTES: Final = 4_096
+"""Of a line in JSON with its end: Linux writes so much at once (PIPE_BUF) into a pipe, which processes may share."""
 _logger: Final = logging.getLogger("membrane.process")
 
 
@@ -61,10 +63,38 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "role": self._role,
-            "message": record.getMessage().strip()[:MOST_CHARACTERS],
+            "message": record.getMessage().strip(),
             **{name: told[name] for name in FIELDS if name in told},
         }
-        return json.dumps(line, ensure_ascii=False)
+        if _size(line) >= MOST_BYTES:
+            _cut(line)
+        return _json(line)
+
+
+def _cut(line: dict[str, Any]) -> None:
+    """Shortens message and exception until a line is within `MOST_BYTES`: either may have half of the room, and what
+    the other leaves."""
+    message, exception = line["message"], line.get("exception", "")
+    texts = {name: "" for name in ("message", "exception") if name in line}
+    room = MOST_BYTES - 1 - _size(line | texts)
+    line["message"] = _beginning(message, max(room // 2, room - _size(exception) + 2))
+    if exception:
+        line["exception"] = _beginning(exception, room - _size(line["message"]) + 2)
+
+
+def _beginning(text: str, most: int) -> str:
+    """The longest beginning of a text that takes at most so many bytes between its quotation marks."""
+    sizes = list(accumulate(_size(character) - 2 for character in text[:most]))
+    return text[: bisect_right(sizes, most)]
+
+
+def _size(value: object) -> int:
+    """The bytes of some JSON, as standard error encodes it."""
+    return len(_json(value).encode(errors="backslashreplace"))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _exception(record: logging.LogRecord) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Protocol
 
-from cli.client import ApiClient
+from cli.client import KEY_REFUSED, ApiClient
 from cli.decide import PATH, directory_config
 from cli.exits import DONE, UNHEALTHY
 from cli.feeds import Feed, HttpFeed, LogFeed
@@ -99,8 +99,8 @@ def _event(at: str) -> bytes:
 
 
 class _Api:
-    def __init__(self, client: ApiClient, feed: HttpFeed) -> None:
-        self.feed: Feed = feed
+    def __init__(self, client: ApiClient) -> None:
+        self.feed: Feed = HttpFeed(client)
         self._client = client
 
     def decide(self) -> dict[str, Any]:
@@ -111,9 +111,7 @@ class _Api:
         reply = self._client.send("GET", f"/v1/customers/{PROBE}")
         if reply.status == 404:
             return None
-        if reply.status >= 400:
-            raise UsageError(f"--key: a key of the tenant {PROBE} that may ingest, read and decide was required")
-        version: int = reply.json()["version"]
+        version: int = self._client.expect_success(reply).json()["version"]
         return version
 
 
@@ -145,11 +143,13 @@ def _target(args: argparse.Namespace, deadline: float) -> Iterator[_Target]:
     if url is not None:
         key = args.key or PROBE
         patience = max(0.1, deadline - time.monotonic())
-        with (
-            ApiClient(url, key, patience_seconds=patience) as client,
-            closing(HttpFeed(url, key, patience_seconds=patience)) as feed,
-        ):
-            yield _Api(client, feed)
+        # Of what is sent here only the key is the user's.
+        with ApiClient(url, key, patience_seconds=patience, mistakes=KEY_REFUSED) as client:
+            try:
+                yield _Api(client)
+            except UsageError as error:
+                wanted = f"--key: a key of the tenant {PROBE} that may ingest, read and decide was required"
+                raise UsageError(f"{wanted}: {error}") from error
         return
     from serving.asking import asking
     from storage.directory import DataDir

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from cli.client import ApiClient
 from cli.exits import DONE
 from cli.feeds import Feed, HttpFeed, LogFeed, Verdict
 from cli.options import came_from_environment
@@ -97,7 +98,7 @@ def open_feed(args: argparse.Namespace) -> Iterator[Feed]:
     """Where signals go: the API of --url or the log of --data. UsageError unless one of them is given."""
     feed: HttpFeed | LogFeed
     if chosen_url(args) is not None:
-        feed = HttpFeed(args.url, args.key)
+        feed = HttpFeed(ApiClient(args.url, args.key))
     else:
         feed = LogFeed(args.data, args.tenant, args.clock)
     try:

@@ -125,8 +125,6 @@ class Decisions:
         if self._claims is None or not _reserves(request):
             return self._plain(request, tenant, started)
         with self._computing(request, started):
-            if self._knowledge.is_erased(tenant, request.customer):
-                return self._judged(request, tenant, started)
             wanted = Reservation(request, tenant, key, blake2b(body, digest_size=16).digest())
             return await self._reserve(self._claims, wanted, reserve_seconds)
 
@@ -179,13 +177,16 @@ class Decisions:
             return self._answered(request, known, _case(tenant, known, now), perf_counter())
 
     def _reserve_now(self, claims: LiveClaims, wanted: Reservation) -> bytes | None:
-        """The answer with permits, while no other process can claim; None if another is at it. An answer that came too
+        """The answer with permits, while no other process can claim; None if another is at it. For somebody who is
+        erased, perhaps while this waited for its turn, nothing is granted or kept. An answer that came too
         late to grant anything is not kept: who asks again with its key is to have a better one. What is kept is what is
         sent, byte for byte, so it is known by then whether the decision log took it."""
         request, tenant, now = wanted.request, wanted.tenant, self._knowledge.now()
         with claims.store.reserving(tenant, request.customer, now) as held:
             if held is None:
                 return None
+            if self._knowledge.is_erased(tenant, request.customer):  # whoever erases waits longer than this may be old
+                return self._judged(request, tenant, perf_counter())
             earlier = held.answer(wanted.key) if wanted.key is not None else None
             if earlier is not None:
                 return same_answer(earlier, wanted.digest)

@@ -5,10 +5,11 @@ Nothing switches by writing a file: a `revision` record in every partition of th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -23,10 +24,16 @@ from storage.log import SignalLog
 from storage.log_reader import LogReader
 from storage.principles import DEFAULT_PACK, PrincipleFiles, compile_principles, draft_of, read_principle_file
 
+KEPT: Final = 32
+"""So many sets that no stream works with are kept, the latest asked for, to go back to or to explain by."""
 _FOR_EVERYBODY: Final = (
     "this would change the principles of every tenant: put 'extends: default' into a file of tenant '{tenant}', which "
     "then counts for its customers alone, or use a key of tenant 'default'"
 )
+_THE_LOG: Final = -1
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +47,22 @@ class InForce:
 
 class PrincipleSets:
     """Compiled sets by digest, tenants' own ones laid over what is in force for everybody, and what was last good in
-    each partition. For any thread; none waits while another compiles."""
+    each partition. Whatever the streams or the log name is kept, and `KEPT` others. For any thread; none waits while
+    another compiles."""
 
     def __init__(self, files: PrincipleFiles) -> None:
         self.files = files
-        self._compiled: dict[str, PrincipleSet | None] = {}
-        self._layered: dict[tuple[str, str], PrincipleSet] = {}
+        self._compiled: dict[str, PrincipleSet | None] = {}  # the latest asked for comes last
+        self._layered: dict[tuple[str, str], PrincipleSet] = {}  # so here
         self._last_good: dict[tuple[int, str], PrincipleSet] = {}
+        self._named: dict[int, frozenset[str]] = {}  # digests, by partition or `_THE_LOG`
         self._lock = Lock()
 
     def get(self, digest: str) -> PrincipleSet | None:
         """The set of a digest, compiled once; None, reported once, when its file is missing or bad."""
         with self._lock:
             if digest in self._compiled:
-                return self._compiled[digest]
+                return _asked_for(self._compiled, digest)
         found = self._compile(digest)
         with self._lock:
             return self._compiled.setdefault(digest, found)
@@ -71,10 +80,12 @@ class PrincipleSets:
         layer = self.get(own) if own is not None else None
         if base is None or own is None or layer is None:
             return base if own is None else None
-        found = self._layered.get((common, own))
-        if found is None:
-            found = self._layered[common, own] = layered(base, layer)
-        return found
+        with self._lock:
+            if (common, own) in self._layered:
+                return _asked_for(self._layered, (common, own))
+        found = layered(base, layer)
+        with self._lock:
+            return self._layered.setdefault((common, own), found)
 
     def in_force(self, partition: int, state: StreamState, tenant: str) -> InForce:
         """The set that the stream of a partition works with for a tenant, or the last good one there."""
@@ -89,13 +100,29 @@ class PrincipleSets:
     def latest(self, log: LogReader, tenant: str) -> PrincipleSet | None:
         """The set that the log's latest revision records name for a tenant; None when it cannot be had."""
         revisions = log.revisions()
+        self._name(_THE_LOG, (one["digest"] for one in revisions.values()))
         common, own = revisions.get(COMMON), revisions.get(own_kind(tenant))
         return self.of_tenant(common["digest"], own and own["digest"]) if common is not None else None
 
     def prepare(self, partition: int, state: StreamState) -> None:
-        """Compiles what a partition works with, before a decision has to wait for it."""
-        for tenant in ("", *own_tenants(state.revisions)):
+        """Compiles what a partition works with, before a decision has to wait for it; what is out of use goes."""
+        self._name(partition, (one.digest for one in state.revisions.values()))
+        tenants, before = own_tenants(state.revisions), self._last_good.get((partition, ""))
+        if self.in_force(partition, state, "").principles is not before:
+            tenants += [tenant for at, tenant in list(self._last_good) if at == partition]  # who has the old one still
+        for tenant in tenants:
             self.in_force(partition, state, tenant)
+        self._forget()
+
+    def _name(self, at: int, digests: Iterable[str]) -> None:
+        with self._lock:
+            self._named[at] = frozenset(digests)
+
+    def _forget(self) -> None:
+        with self._lock:
+            named = frozenset().union(*self._named.values())
+            _keep_latest(self._compiled, [digest for digest in self._compiled if digest not in named])
+            _keep_latest(self._layered, [pair for pair in self._layered if not named.issuperset(pair)])
 
     def retry(self) -> None:
         """Forgets which digests were bad: their files may have been put right."""
@@ -106,6 +133,17 @@ class PrincipleSets:
         """Keeps a set that was compiled elsewhere, so that its first decision need not wait."""
         with self._lock:
             self._compiled[principles.digest] = principles
+
+
+def _asked_for(kept: dict[K, V], key: K) -> V:
+    """A value that is kept, now the latest asked for."""
+    value = kept[key] = kept.pop(key)
+    return value
+
+
+def _keep_latest(kept: dict[K, V], spare: list[K]) -> None:
+    for key in spare[:-KEPT]:
+        del kept[key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS decisions(
 );
 CREATE INDEX IF NOT EXISTS decisions_id ON decisions(id);
 CREATE INDEX IF NOT EXISTS decisions_customer ON decisions(customer_key);
+CREATE TABLE IF NOT EXISTS erased(customer_key INTEGER PRIMARY KEY);
 """
 _COLUMNS: Final = "seq, id, tenant, customer, time_ms, body"
 _NO_LIMIT: Final = 2**62
@@ -98,7 +99,8 @@ class DecisionReader:
 
 
 class DecisionLog(DecisionReader):
-    """decisions.db, for several processes at once. Reads see everything that this process has put before."""
+    """decisions.db, for several processes at once. Reads see everything that this process has put before, but for
+    answers about customers who were erased meanwhile (`never_again`): these are not written."""
 
     def __init__(
         self, path: Path, *, policy: Policy = "block", max_waiting: int = MAX_WAITING, patience_seconds: float = 0.05
@@ -241,5 +243,13 @@ def every_decision(path: Path, since_ms: int = 0) -> Iterator[LoggedDecision]:
             connection.close()
 
 
+def never_again(connection: apsw.Connection, key: int) -> None:
+    """Inside the transaction that deletes a customer's answers (`key`: the `customer_key`): no process writes any from
+    then on, whatever waits there."""
+    connection.execute(_SCHEMA).fetchall()
+    connection.execute("INSERT OR IGNORE INTO erased VALUES(?)", (key,))
+
+
 def _insert(rows: int) -> str:
-    return "INSERT INTO decisions VALUES" + ",".join(["(NULL, ?, ?, ?, ?, ?, ?)"] * rows)
+    values = ",".join(["(?, ?, ?, ?, ?, ?)"] * rows)
+    return f"INSERT INTO decisions SELECT NULL, * FROM (VALUES {values}) WHERE column2 NOT IN erased"

@@ -19,7 +19,7 @@ import msgspec
 
 from membrane.errors import StoreUnavailable
 from membrane.ports import Erasure, RecordKind, partition_of
-from storage import gaps, openings, tallies
+from storage import decisions, gaps, openings, tallies
 from storage.directory import DataDir
 from storage.keys import customer_key
 from storage.schema import ERASED, for_partition
@@ -151,7 +151,10 @@ def erase_from(path: Path, tenant: str, customer: str) -> Removed:
     """Deletes a customer's rows from a store that is neither the log nor the stream's, beside whoever writes it.
     StoreUnavailable, StoreRefused."""
     with _open(path) as connection, transaction(connection):
-        delete = erase_records if "records" in rules(connection) else delete_rows
+        tables = rules(connection)
+        if "decisions" in tables:
+            decisions.never_again(connection, customer_key(tenant, customer))
+        delete = erase_records if "records" in tables else delete_rows
         return delete(connection, tenant, customer)
 
 

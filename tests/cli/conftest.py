@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from storage.metric_files import DIRECTORY_VARIABLE
+from tests.cli.fake_api import Server
 from tests.cli.running import Running, Start, clean_environment
 
 
@@ -47,3 +49,15 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setenv(DIRECTORY_VARIABLE, "")  # so that what a command sets is unset at the end
     monkeypatch.delenv(DIRECTORY_VARIABLE)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Answers HTTP requests as it is told to."""
+    made = Server()
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()

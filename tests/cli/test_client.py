@@ -1,59 +1,11 @@
-from __future__ import annotations
+"""The client: patient where the API asks for patience, and clear about whose fault a refusal is."""
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from __future__ import annotations
 
 import pytest
 
-from cli.client import ApiClient
+from cli.client import KEY_REFUSED, ApiClient
 from membrane.errors import StoreUnavailable, UsageError
-
-
-class Server(ThreadingHTTPServer):
-    """Answers with what it was given, in order; the last answer again and again."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: list[tuple[int, bytes, dict[str, str]]] = []
-        self.requests: list[tuple[str, str, str | None]] = []
-        self.clients: set[tuple[str, int]] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/base"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.requests.append((self.command, self.path, self.headers.get("Authorization")))
-        self.server.clients.add(self.client_address)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, body, headers = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - the name is the library's
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
 
 
 def test_one_connection_serves_many_requests_below_the_base_path_with_the_key(server):
@@ -81,6 +33,24 @@ def test_a_refusal_is_the_users_mistake_with_the_reason(server):
     server.answers = [(422, b'{"detail": "/customer: required"}', {})]
     with ApiClient(server.url) as client, pytest.raises(UsageError, match="422: /customer: required"):
         client.get("/x")
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 504])
+def test_what_is_no_mistake_of_whoever_asks_is_unavailable_with_the_reason(server, status):
+    server.answers = [(status, b'{"detail": "an error of ours"}', {})]
+    with ApiClient(server.url) as client:
+        for ask in (lambda: client.get("/x"), lambda: client.post("/x", b"{}"), lambda: list(client.lines("/x", {}))):
+            with pytest.raises(StoreUnavailable, match=f"{status}: an error of ours"):
+                ask()
+
+
+def test_where_the_user_gave_the_key_alone_a_refused_request_is_no_mistake_of_the_user(server):
+    server.answers = [(422, b'{"detail": "/customer: required"}', {}), (403, b"{}", {})]
+    with ApiClient(server.url, mistakes=KEY_REFUSED) as client:
+        with pytest.raises(StoreUnavailable, match="422: /customer: required"):
+            client.get("/x")
+        with pytest.raises(UsageError, match="403: Forbidden"):
+            client.get("/x")
 
 
 def test_a_refusal_that_is_no_json_is_told_by_its_status(server):

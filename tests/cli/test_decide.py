@@ -51,6 +51,13 @@ def test_a_data_directory_answers_without_a_server(tmp_path, capsys):
     assert [verdict["verdict"] for verdict in answer["verdicts"]] == ["forbid"]
 
 
+@pytest.mark.parametrize(("status", "code"), [(500, 4), (429, 4), (422, 1), (401, 1)])
+def test_an_api_that_fails_is_unhealthy_and_one_that_refuses_tells_of_a_mistake(server, capsys, status, code):
+    server.answers = [(status, b'{"detail": "so it is"}', {})]
+    assert main(["decide", "--url", server.url, *QUESTION]) == code
+    assert f"answered {status}: so it is" in capsys.readouterr().err
+
+
 def granted(number: int, subject: str) -> dict[str, object]:
     data = {"channel": "email", "domain": "marketing", "granted": True}
     return {**event(number), "subject": subject, "type": "cx.consent.changed.v1", "data": data}

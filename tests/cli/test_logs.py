@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.logs import MOST_CHARACTERS, JsonLines, TextLines
+from cli.logs import MOST_BYTES, JsonLines, TextLines
 from membrane.errors import StoreRefused
 from tests.processes import BATCH, SINGLE, event, up, wait_until
 
@@ -34,13 +36,65 @@ def raised(error: Exception) -> tuple:
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_whatever_a_message_says_it_is_one_object_on_one_line(text):
-    line = JsonLines("stream").format(record("%s", text)).encode(errors="backslashreplace").decode()
-    assert len(line.split("\n")) == 1
+    line = written(record("%s", text)).decode()
+    assert len(line.split("\n")) == 2
     told = json.loads(line)
     assert list(told) == ["time", "level", "logger", "role", "message"]
     assert (told["level"], told["logger"], told["role"]) == ("warning", "membrane.tests", "stream")
     assert datetime.fromisoformat(told["time"]).tzinfo == UTC
-    assert len(told["message"]) <= MOST_CHARACTERS
+
+
+def written(made: logging.LogRecord) -> bytes:
+    """What a handler writes of a record to standard error."""
+    return f"{JsonLines('stream').format(made)}\n".encode(errors="backslashreplace")
+
+
+CHARACTERS = st.sampled_from(["a", "ñ", "€", "😀", '"', "\\", "\x00", "\n", "\ud800"])
+LONG = st.builds(lambda character, count, end: character * count + end, CHARACTERS, st.integers(0, 9_000), st.text())
+
+
+@given(LONG, LONG)
+def test_a_line_is_written_at_once_however_much_there_is_to_tell(message, exception):
+    """What is too long is cut, and no shorter than it must be: neither text takes the other's half."""
+    line = written(record("%s", message, told={"exception": exception, "partition": 3}))
+    assert len(line) <= MOST_BYTES
+    told = json.loads(line)
+    assert message.strip().startswith(told["message"].strip())
+    assert exception.startswith(told["exception"])
+    cut = (told["message"], told["exception"]) != (message.strip(), exception)
+    assert not cut or len(line) > MOST_BYTES - 2 * 6
+
+
+def deep(depth: int) -> None:
+    if depth == 0:
+        raise StoreRefused("año " * 6_000)
+    deep(depth - 1)
+
+
+def test_an_error_of_many_words_from_deep_down_is_one_short_line_with_both_texts():
+    try:
+        deep(500)
+    except StoreRefused:
+        line = written(record("%s", "señal " * 6_000, exc_info=sys.exc_info()))
+    assert MOST_BYTES - 12 < len(line) <= MOST_BYTES
+    told = json.loads(line)
+    assert told["message"].startswith("señal señal")
+    assert told["exception"].startswith("StoreRefused: año año")
+    assert len(told["message"].encode()) - len(told["exception"].encode()) in range(-12, 12)
+
+
+def test_the_lines_of_processes_that_share_a_pipe_do_not_mix():
+    source = (
+        "from cli.logs import begin; import logging; begin('serve', 'json', 'info')\n"
+        "for _ in range(40): logging.getLogger('membrane.tests').error('ñ' * 9_000)"
+    )
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as pipe:
+        children = [subprocess.Popen([sys.executable, "-c", source], stderr=writing) for _ in range(3)]
+        os.close(writing)
+        lines = pipe.read().splitlines()
+    assert [child.wait() for child in children] == [0, 0, 0]
+    assert len([json.loads(line) for line in lines]) == 120
 
 
 def test_of_what_is_told_besides_only_the_known_fields_are_shown():

@@ -60,6 +60,38 @@ def test_without_an_api_the_probe_fails_in_time(capsys):
     assert (told["ok"], "an answer was required" in told["problem"]) == (False, True)
 
 
+DECISION = json.dumps({"at": "2026-11-23T10:00:00Z"}).encode()
+UNKNOWN = (404, b"{}", {})
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(500, b'{"detail": "broken"}', {})],
+        [(429, b'{"detail": "broken"}', {})],
+        [UNKNOWN, (404, b'{"detail": "broken"}', {})],
+        [UNKNOWN, (200, DECISION, {}), (502, b'{"detail": "broken"}', {})],
+        [UNKNOWN, (200, DECISION, {}), (413, b'{"detail": "broken"}', {})],
+    ],
+)
+def test_a_broken_service_is_unhealthy_and_no_mistake_of_the_user(server, capsys, answers):
+    server.answers = answers
+    assert main(["probe", "--url", server.url, "--within", "1", "--json"]) == 4
+    told = json.loads(capsys.readouterr().out)
+    status = answers[-1][0]
+    assert (told["ok"], told["problem"]) == (False, f"{server.url} answered {status}: broken")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("before", [[], [UNKNOWN], [UNKNOWN, (200, DECISION, {})]])
+def test_a_key_that_is_refused_is_the_users_mistake(server, capsys, status, before):
+    server.answers = [*before, (status, b'{"detail": "not with this key"}', {})]
+    assert main(["probe", "--url", server.url, "--within", "1", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    wanted = "--key: a key of the tenant _probe that may ingest, read and decide was required: "
+    assert told["message"] == f"{wanted}{server.url} answered {status}: not with this key"
+
+
 def test_it_has_to_be_told_where(capsys):
     assert main(["probe"]) == 1
     assert "--url URL or --data DIR is required" in capsys.readouterr().err

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import closing
+
 import pytest
 
 from membrane.ports import Commit, partition_of
 from serving import erasing
+from serving.erased import KEPT_SECONDS
+from storage.decisions import DecisionLog
+from storage.erasing import count_rows
 from tests.serving.conftest import NOW, Api
 
 CALL = {"id": "call", "domain": "service", "kind": "agent_call", "channel": "phone"}
@@ -68,6 +74,56 @@ def test_decisions_about_an_erased_customer_are_neither_logged_nor_reserve_anyth
         assert answer["verdicts"][0]["verdict"] == "allow"
     assert api.get("/v1/customers/c-1/decisions").json()["items"] == []
     assert api.services.claims.store.live(NOW) == []
+
+
+def test_who_is_erased_while_a_reservation_waits_for_its_turn_gets_no_permit(api, event, monkeypatch):
+    """The answer is that of one who was erased before, and claims.db holds neither a permit nor the answer."""
+    monkeypatch.setattr(erasing, "SETTLE_SECONDS", 2 * KEPT_SECONDS)
+    api.send(event())
+    api.write()
+    wanted = {"customer": "c-1", "candidates": [CALL], "reserve": True}
+    queue = api.services.claims.turns._queue
+
+    async def erased_meanwhile():
+        async with queue:
+            headers = {"Idempotency-Key": "k"}
+            asked = asyncio.create_task(api._request("POST", "/v1/decisions", headers=headers, json=wanted))
+            while not queue._waiters:  # noqa: ASYNC110 - the queue tells nobody who comes
+                await asyncio.sleep(0.001)
+            receipt = await api._request("DELETE", "/v1/customers/c-1")
+            act_as_stream(api, receipt.json()["offset"], "c-1")
+            done = await api._request("DELETE", "/v1/customers/c-1")
+        return done.json()["state"], (await asked).json()
+
+    state, answer = asyncio.run(erased_meanwhile())
+    assert (state, answer["logged"], answer["verdicts"][0]["permit"]) == ("done", False, None)
+    assert answer["verdicts"][0]["verdict"] == "allow"
+    assert answer["state"]["degraded"] == []
+    assert api.services.claims.store.live(NOW) == []
+    assert count_rows(api.services.directory.claims_path, "default", "c-1") == {}
+
+
+def test_an_erasure_waits_for_a_decision_log_that_cannot_be_written_which_then_leaves_the_customer_out(
+    api, event, monkeypatch
+):
+    path = api.services.directory.decisions_path
+    with closing(DecisionLog(path)) as of_another_process:
+        with monkeypatch.context() as refusing:
+            refusing.setattr(DecisionLog, "_write", lambda self, rows: False)
+            refusing.setattr(DecisionLog.flush, "__defaults__", (0.05,))
+            api.send(event())
+            for customer in ("c-1", "c-2"):
+                assert api.decide(CALL, customer=customer).json()["logged"]
+                of_another_process.put(f"d-{customer}", "default", customer, NOW, b"{}")
+            receipt = erase(api).json()
+            assert receipt["waiting_for"] == ["the stream", "decisions.db"]
+            act_as_stream(api, receipt["offset"], "c-1")
+            assert erase(api).json()["waiting_for"] == ["decisions.db"]
+        assert api.services.decisions.flush(30)
+        assert erase(api).json()["state"] == "done"
+        assert of_another_process.flush(30)
+    assert count_rows(path, "default", "c-1") == {}
+    assert count_rows(path, "default", "c-2") == {"decisions": 2}
 
 
 def test_nobody_is_erased_of_whom_nothing_is_held_and_not_without_the_scope(api, make_api, tmp_path, event):

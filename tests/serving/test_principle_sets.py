@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import sys
 import threading
+import weakref
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from membrane.ports import RecordKind
 from membrane.record import Contact
 from membrane.times import HOUR
-from serving.principle_sets import DEFAULT_PACK
+from serving.freshness import RevisionInForce, StreamState
+from serving.principle_sets import DEFAULT_PACK, KEPT, PrincipleSets
+from storage.principles import PrincipleFiles, draft_of
 from tests.serving.conftest import NOW, make_record
 
 PACK = DEFAULT_PACK.read_text("utf-8")
@@ -155,6 +161,63 @@ def test_bad_sets_are_forgotten_while_other_threads_look_for_them(api, monkeypat
     finally:
         done.set()
         sys.setswitchinterval(interval)
+
+
+@pytest.fixture
+def small_sets(tmp_path, monkeypatch):
+    """Sets that are quickly made for whatever digest; `made` counts how often."""
+    draft = draft_of(b"pack: p\nrevision: 2030-01-01.1\nprinciples: []\n", "")
+    sets = PrincipleSets(PrincipleFiles(tmp_path))
+    made: Counter[str] = Counter()
+
+    def compiled(digest: str):
+        made[digest] += 1
+        return replace(draft.principles, digest=digest)
+
+    monkeypatch.setattr(sets, "_compile", compiled)
+    return sets, made
+
+
+def naming(common: str, **own: str) -> StreamState:
+    digests = {"principles": common, **{f"principles/{tenant}": digest for tenant, digest in own.items()}}
+    return StreamState(revisions={kind: RevisionInForce(digest, digest) for kind, digest in digests.items()})
+
+
+def test_of_the_sets_that_were_in_force_the_latest_asked_for_are_kept(small_sets):
+    sets, made = small_sets
+    seen = []
+    for edit in range(3 * KEPT):
+        for partition in range(2):
+            state = naming(f"common-{edit}", acme=f"own-{edit}")
+            seen += [weakref.ref(sets.in_force(partition, state, tenant).principles) for tenant in ("acme", "other")]
+            if edit == 1:
+                once = weakref.ref(sets.in_force(partition, state, "idle").principles)
+            sets.prepare(partition, state)
+        assert sets.get("common-0") is not None  # somebody explains by it again and again
+    gc.collect()
+    assert made["common-0"] == 1
+    assert once() is None  # though its tenant never asked again
+    assert len({id(one()) for one in seen if one() is not None}) <= 2 * (KEPT + 1)
+    assert sets.get(f"own-{3 * KEPT - 2}") is not None
+    assert made[f"own-{3 * KEPT - 2}"] == 1
+
+
+def test_what_is_in_force_for_any_tenant_is_never_made_again_however_many_there_are(small_sets, monkeypatch):
+    sets, made = small_sets
+    laid = Counter()
+    monkeypatch.setattr(
+        "serving.principle_sets.layered",
+        lambda base, own: laid.update([own.digest]) or replace(own, over=base.digest),
+    )
+    own = {f"tenant-{number}": f"own-{number}" for number in range(2 * KEPT)}
+    for digest in range(2 * KEPT):
+        for partition, state in enumerate([naming("common", **own), naming("earlier", **own)]):
+            sets.prepare(partition, state)
+            for tenant, named in own.items():
+                assert sets.in_force(partition, state, tenant).principles.digest == named
+        sets.get(f"other-{digest}")
+    assert {made[digest] for digest in ("common", "earlier", *own.values())} == {1}
+    assert set(laid.values()) == {2}
 
 
 OWN = """

@@ -10,6 +10,7 @@ import pytest
 import storage.decisions
 from membrane.errors import StoreUnavailable
 from storage.decisions import DecisionLog
+from storage.erasing import erase_from
 
 
 @pytest.fixture
@@ -139,6 +140,30 @@ def test_what_a_failing_disk_keeps_from_being_written_at_the_end_counts_as_dropp
     put(log, 1)
     log.close()
     assert log.dropped == 1
+
+
+def test_what_waits_about_a_customer_who_is_erased_meanwhile_is_never_written(path, monkeypatch):
+    """Whatever process it waits in, and however late it comes."""
+
+    def fail(connection):
+        raise apsw.FullError("full")
+
+    monkeypatch.setattr(storage.decisions, "_RETRY_SECONDS", 0.01)
+    log = DecisionLog(path)
+    put(log, 1)
+    assert log.flush(30)
+    with monkeypatch.context() as refusing:
+        refusing.setattr(storage.decisions, "transaction", fail)
+        for number in range(2, 200):
+            put(log, number, "c" if number % 2 else "other")
+        assert not log.flush(0.05)
+        assert erase_from(path, "t", "c") == {"decisions": 1}
+    assert log.flush(30)
+    put(log, 201)
+    assert log.by_customer("t", "c", 1_000) == []
+    assert len(log.by_customer("t", "other", 1_000)) == 99
+    assert log.dropped == 0
+    log.close()
 
 
 def test_a_folder_that_is_missing_fails_no_start(tmp_path):
