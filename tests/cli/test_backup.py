@@ -12,8 +12,10 @@ from cli.main import main
 from cli.prepare import Wishes, prepare
 from membrane.times import DAY, format_time
 from storage.backup import MANIFEST
+from storage.checkpoints import TRIM
 from storage.clock import wall_ms
 from storage.digest import digest
+from storage.lock import dir_lock
 from tests.cli.test_replay import event as line
 from tests.cli.test_replay import write
 from tests.processes import BATCH, event, run_json, up
@@ -83,6 +85,21 @@ def test_a_backup_that_is_not_what_was_written_is_refused_and_nothing_is_left(da
     assert restore(out, again) == 4
     assert capsys.readouterr().err.startswith("membrane: ")
     assert not again.exists()
+
+
+@pytest.mark.parametrize("command", ["backup", "trim", "rebuild"])
+def test_who_comes_while_a_customer_is_erased_waits_and_is_told_who_does_not_end(data, tmp_path, command, monkeypatch):
+    more = {"backup": ["--out", str(tmp_path / "out")], "trim": ["--before", "2026-01-01T00:00:00Z"], "rebuild": []}
+    words = [command, "--data", str(data), *more[command]]
+    erasing = dir_lock(data, TRIM).acquire()
+    for module in ("cli.backup", "cli.stores"):
+        monkeypatch.setattr(f"{module}.ERASURE_SECONDS", 0.05)
+    assert main(words) == 3
+    monkeypatch.undo()
+    ending = threading.Timer(0.2, erasing.release)
+    ending.start()
+    assert main(words) == 0
+    ending.join()
 
 
 @pytest.mark.slow
