@@ -11,7 +11,7 @@ from cli.services import only_one
 from membrane.times import format_time
 from storage.backup import Manifest, back_up
 from storage.backup import restore as restore_from
-from storage.checkpoints import TRIM
+from storage.checkpoints import ERASURE_SECONDS, TRIM
 from storage.clock import wall_ms
 from storage.directory import DataDir
 
@@ -21,7 +21,7 @@ def backup(args: argparse.Namespace) -> int:
     started, bar = time.monotonic(), progress_bar("backup", asked=args.progress)
     DataDir.existing(args.data)
     try:
-        with only_one(args.data, TRIM):  # the log and its checkpoints are to fit
+        with only_one(args.data, TRIM, ERASURE_SECONDS):  # the log and its checkpoints are to fit
             made = back_up(args.data, args.out, format_time(wall_ms()), bar)
     finally:
         bar.close()

@@ -5,9 +5,8 @@ A set that cannot be put in force ends the first start; later the last good one 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Final
 import msgspec
 
 import models
-from membrane.errors import AnotherWriter, InvalidBundle, InvalidPrinciples, UsageError
+from membrane.errors import InvalidBundle, InvalidPrinciples, UsageError
 from membrane.ports import RecordKind
 from membrane.times import format_time
 from models.bundle import MANIFEST, Bundle, Kind, read_bundle
@@ -34,6 +33,7 @@ _PRINCIPLES: Final = "principles"
 _SETTINGS: Final = "settings"
 _TENANTS: Final = "tenants"
 PATIENCE_SECONDS: Final = 20.0
+"""`serve` and `stream` may be started at once, and either may find an empty directory: the other waits so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,26 +54,13 @@ def prepare(data: Path, wishes: Wishes, now_ms: int) -> list[str]:
     Raises UsageError, StoreRefused, StoreUnavailable; InvalidPrinciples or InvalidBundle when nothing is in force yet.
     """
     directory = DataDir.open(data, wishes.partitions)
-    with _one_at_a_time(data), closing(SignalLog(directory)) as log:
+    with dir_lock(data, "prepare").acquire(patience_seconds=PATIENCE_SECONDS), closing(SignalLog(directory)) as log:
         warnings = [*_put_principles(wishes.principles, log, directory, now_ms)]
         warnings += _put_models(wishes, log, directory, now_ms)
         warnings += _put_tenants(wishes.tenants, log, now_ms)
         if wishes.go_live is not None:
             _put_go_live(wishes.go_live, log, now_ms)
     return warnings
-
-
-@contextmanager
-def _one_at_a_time(data: Path) -> Iterator[None]:
-    """`serve` and `stream` may be started at once, and either may find an empty directory."""
-    lock = dir_lock(data, "prepare")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not lock.acquire_if_free():
-        if time.monotonic() > deadline:
-            raise AnotherWriter(f"{data}: {lock.holder()} has been preparing it for {PATIENCE_SECONDS:g} s")
-        time.sleep(0.05)
-    with lock:
-        yield
 
 
 def _put_principles(path: Path | None, log: SignalLog, directory: DataDir, now_ms: int) -> Iterator[str]:

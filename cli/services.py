@@ -129,12 +129,12 @@ def _look_for_traces(args: argparse.Namespace) -> None:
 
 
 @contextmanager
-def only_one(data: Path, role: str = "up") -> Iterator[WriterLock]:
+def only_one(data: Path, role: str = "up", patience_seconds: float = 0.0) -> Iterator[WriterLock]:
     """Holds the lock of a role over a whole directory, by default that of whoever runs it. AnotherWriter if it is
-    taken, UsageError for a bad path."""
+    taken for longer than one wants to wait, UsageError for a bad path."""
     lock = dir_lock(data, role)
     try:
-        lock.acquire()
+        lock.acquire(patience_seconds=patience_seconds)
     except OSError as error:
         raise UsageError(f"--data {data}: a directory to write to was required: {error.strerror}") from error
     with lock:

@@ -12,7 +12,7 @@ from cli.exits import DONE
 from cli.output import number, print_json, progress_bar, say
 from cli.services import only_one
 from membrane.times import format_time
-from storage.checkpoints import TRIM
+from storage.checkpoints import ERASURE_SECONDS, TRIM
 from storage.directory import DataDir
 
 
@@ -54,7 +54,7 @@ def digest(args: argparse.Namespace) -> int:
 def trim(args: argparse.Namespace) -> int:
     """Checkpoints of the records, then the log before them goes. AnotherWriter while another trims."""
     DataDir.existing(args.data)
-    with only_one(args.data, TRIM):
+    with only_one(args.data, TRIM, ERASURE_SECONDS):
         from stream.trim import trim as trim_log
 
         bar = progress_bar("trim", asked=args.progress)
@@ -74,7 +74,7 @@ def trim(args: argparse.Namespace) -> int:
 def rebuild(args: argparse.Namespace) -> int:
     """Replays the whole log into new stores. AnotherWriter while somebody runs the directory."""
     directory = DataDir.existing(args.data)
-    with only_one(args.data), only_one(args.data, TRIM):
+    with only_one(args.data), only_one(args.data, TRIM, ERASURE_SECONDS):
         from stream.rebuild import rebuild as rebuild_records
 
         bar = progress_bar("rebuild", asked=args.progress)

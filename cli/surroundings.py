@@ -9,10 +9,13 @@ from typing import Final
 import msgspec
 
 from cli.findings import Finding, Patient
+from membrane.errors import RecordUnreadable
 from membrane.ports import RecordKind
 from membrane.signals import PROBE, read_stored
 from membrane.times import HOUR, format_time
+from storage.checkpoints import fault_of
 from storage.clock import wall_ms
+from storage.directory import DataDir
 
 SILENT_MS: Final = 6 * HOUR
 GAPS: Final = 20
@@ -36,18 +39,26 @@ def port(patient: Patient) -> Iterator[Finding]:
 
 
 def checkpoints(patient: Patient) -> Iterator[Finding]:
-    """A log that was trimmed cannot be rebuilt without its checkpoints."""
+    """A log that was trimmed cannot be rebuilt without its checkpoints, and nobody reads these until then."""
     directory = patient.directory
     trimmed = [number for number in range(directory.partitions) if directory.trimmed(number)]
-    lacking = [str(number) for number in trimmed if not directory.has_checkpoint(number)]
+    lacking = [str(number) for number in trimmed if not _is_sound(directory, number)]
     if lacking:
         text = (
-            f"the log of partition {', '.join(lacking)} was trimmed, and its checkpoint is lost: no rebuild is possible"
+            f"the log of partition {', '.join(lacking)} was trimmed, and its checkpoint is lost or damaged: no rebuild "
+            "is possible"
         )
         remedy = f"put the folder {directory.path / 'checkpoint'} back from a backup (membrane restore)"
         yield Finding("checkpoints", "bad", text, remedy)
     elif trimmed:
         yield Finding("checkpoints", "ok", f"the log was trimmed, {len(trimmed)} checkpoints are there")
+
+
+def _is_sound(directory: DataDir, partition: int) -> bool:
+    try:
+        return directory.has_checkpoint(partition) and fault_of(directory.checkpoint_path(partition)) is None
+    except RecordUnreadable:
+        return False
 
 
 def sources(patient: Patient) -> Iterator[Finding]:

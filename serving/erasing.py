@@ -59,9 +59,13 @@ async def erase(services: Services, tenant: str, customer: str) -> Receipt:
     flushed = await services.cold(services.decisions.flush)
     for path in erasing.other_stores(directory):
         counts[path.name] = await services.cold(erasing.erase_from, path, *names)
-    from_checkpoint = await services.cold(checkpoints.erase, directory, partition, *names)
-    counts[f"checkpoint/{records.name}"] = from_checkpoint or {}
-    waiting += [_TRIM] if from_checkpoint is None else []
+    checkpoint = f"checkpoint/{records.name}"
+    try:
+        from_checkpoint = await services.cold(checkpoints.erase, directory, partition, *names)
+        counts[checkpoint] = from_checkpoint or {}
+        waiting += [_TRIM] if from_checkpoint is None else []
+    except MembraneError:
+        waiting.append(checkpoint)
     files = (directory.log_path, records, *erasing.other_stores(directory))
     unclean = {path.name for path in files if not await services.cold(_is_clean, path, names)}
     waiting += sorted(unclean if flushed else unclean | {directory.decisions_path.name})

@@ -15,9 +15,11 @@ from typing import Final
 
 import apsw
 
+from membrane.errors import AnotherWriter, StoreRefused, StoreUnavailable
 from membrane.ports import PartitionMeta
 from storage import erasing
 from storage.directory import CHECKPOINT, DataDir, checkpoint_offset, copy_store, empty_store
+from storage.durable import fsync_folder
 from storage.lock import dir_lock
 from storage.slots import find, named
 from storage.sqlite import connect, connect_readonly, reading, select, transaction, writing
@@ -25,8 +27,10 @@ from storage.sqlite import connect, connect_readonly, reading, select, transacti
 _PART: Final = "checkpoint.part"
 TRIM: Final = "trim"
 """The role of whoever makes checkpoints (`storage.lock.dir_lock`)."""
+ERASURE_SECONDS: Final = 15.0
+"""An erasure has that role, too, for a moment: whoever comes then waits for it, at most so long."""
 _PATIENCE_SECONDS: Final = 2.0
-_HINT: Final = "delete the folder `checkpoint.part` and trim again"
+_HINT: Final = "trim again; where that does not help, see `membrane doctor`"
 
 Customer = tuple[str, str]
 
@@ -51,6 +55,7 @@ def begin(directory: DataDir, partition: int) -> DataDir:
     _unlink(path)
     with writing(path, _HINT):
         if last.is_file():
+            _in_one_file(last)
             copy_store(last, path)
         else:
             empty_store(path, directory.log_id, CHECKPOINT, partition)
@@ -58,19 +63,14 @@ def begin(directory: DataDir, partition: int) -> DataDir:
 
 
 def finish(directory: DataDir, partition: int, erased: Callable[[], Iterable[int]]) -> None:
-    """Puts the new checkpoint in the place of the last one. Whoever was erased while it was made goes from it: `erased`
-    is read from the log when it is in its place, and from then on an erasure finds it."""
+    """Puts the new checkpoint in the place of the last one, when it is known to be sound. Whoever was erased while it
+    was made goes from it: `erased` is read from the log just before, and who is erased later is told to wait (`erase`).
+
+    Both are one file each, then: beside another store a write-ahead log would be applied to that one.
+    """
     path, place = directory.with_records_in(_PART).records_path(partition), directory.checkpoint_path(partition)
-    place.parent.mkdir(exist_ok=True)
     with writing(path, _HINT):
-        connection = connect(path, synchronous="FULL")
-        try:
-            connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # one file, that can be put into its place
-        finally:
-            connection.close()
-    path.replace(place)
-    with writing(place, _HINT):
-        connection = connect(place)
+        connection = connect(path)
         try:
             with transaction(connection):
                 for key in erased():
@@ -78,7 +78,18 @@ def finish(directory: DataDir, partition: int, erased: Callable[[], Iterable[int
                         erasing.erase_records(connection, *name)
         finally:
             connection.close()
-    erasing.purge(place)
+    erasing.purge(path)
+    _in_one_file(path)
+    fault = fault_of(path)
+    if fault is not None:
+        raise StoreRefused(f"{path}: a sound store was required, {fault}: {_HINT}")
+    place.parent.mkdir(exist_ok=True)
+    wal = place.with_name(place.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise StoreRefused(f"{wal}: no write-ahead log was required, somebody has written one meanwhile: {_HINT}")
+    path.replace(place)
+    for folder in (place.parent, directory.path):
+        fsync_folder(folder)
 
 
 def erase(directory: DataDir, partition: int, tenant: str, customer: str) -> erasing.Removed | None:
@@ -87,11 +98,10 @@ def erase(directory: DataDir, partition: int, tenant: str, customer: str) -> era
     hold the customer. StoreUnavailable, StoreRefused."""
     path = directory.checkpoint_path(partition)
     with dir_lock(directory.path, TRIM) as lock:
-        end = time.monotonic() + _PATIENCE_SECONDS
-        while not lock.acquire_if_free():  # whoever erases somebody else is done soon
-            if time.monotonic() > end:
-                return None
-            time.sleep(0.02)
+        try:
+            lock.acquire(patience_seconds=_PATIENCE_SECONDS)  # whoever erases somebody else is done soon
+        except AnotherWriter:
+            return None
         shutil.rmtree(directory.path / _PART, ignore_errors=True)
         if not path.is_file():
             return {}
@@ -114,6 +124,17 @@ def start_of(directory: DataDir, partition: int, customers: Iterable[Customer]) 
             connection.close()
 
 
+def fault_of(path: Path) -> str | None:
+    """What SQLite finds wrong in the pages of a checkpoint, None if it is sound. RecordUnreadable, StoreUnavailable."""
+    with reading(path):
+        connection = connect_readonly(path)
+        try:
+            found = str(select(connection, "PRAGMA integrity_check(1)")[0][0])
+        finally:
+            connection.close()
+    return None if found == "ok" else found
+
+
 def offset(directory: DataDir, partition: int) -> int:
     """Up to which offset a partition's checkpoint holds the log; 0 without one."""
     return checkpoint_offset(directory.checkpoint_path(partition))
@@ -126,6 +147,29 @@ def _found(connection: apsw.Connection, customers: Iterable[Customer]) -> dict[C
         if body is not None:
             found[customer] = body, due
     return found
+
+
+def _in_one_file(path: Path) -> None:
+    """Copies a store's write-ahead log into it and does away with that, on disk. An erasure that was killed leaves one
+    behind. StoreRefused; StoreUnavailable while somebody reads it for long."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    with writing(path, _HINT):
+        connection = connect(path, synchronous="FULL")
+        try:
+            while not _leaves_wal(connection):
+                if time.monotonic() > end:
+                    raise StoreUnavailable(f"{path}: a reader keeps its write-ahead log from being done away with")
+                time.sleep(0.02)
+        finally:
+            connection.close()
+
+
+def _leaves_wal(connection: apsw.Connection) -> bool:
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # which waits for nobody
+    except apsw.BusyError:
+        return False
+    return True
 
 
 def _unlink(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from membrane.document import Positions
 from membrane.errors import UsageError
-from storage.principles import write_atomically
+from storage.durable import write_atomically
 
 _PLAIN: Final = re.compile(r"[a-z][a-z0-9_]*|\d{1,6}(ms|s|m|h)")
 _QUOTED: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off"})

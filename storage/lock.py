@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +16,7 @@ from typing import Self
 from membrane.errors import AnotherWriter
 
 _NOBODY = "an unknown process"
+_POLL_SECONDS = 0.02
 
 
 class WriterLock:
@@ -34,13 +37,18 @@ class WriterLock:
         """Whether the lock itself is ours (False after a takeover from a living process)."""
         return self._held
 
-    def acquire(self, *, takeover: bool = False) -> Self:
-        """Takes the lock without waiting; AnotherWriter, with the holder's pid, if somebody has it."""
-        if not self.acquire_if_free() and not takeover:
-            holder = self.holder()
-            self.release()
-            raise AnotherWriter(f"{self.path}: this data directory has one writer at a time, and {holder} is it")
-        self.path.write_text(str(os.getpid()), encoding="ascii")
+    def acquire(self, *, takeover: bool = False, patience_seconds: float = 0.0) -> Self:
+        """Takes the lock, waiting for it no longer than that; AnotherWriter, with the holder's pid, if somebody has it
+        still."""
+        end = time.monotonic() + patience_seconds
+        while not self.acquire_if_free() and not takeover:
+            if time.monotonic() >= end:
+                holder = self.holder()
+                self.release()
+                raise AnotherWriter(f"{self.path}: this data directory has one writer at a time, and {holder} is it")
+            time.sleep(_POLL_SECONDS)
+        with suppress(OSError):  # it is only for messages: a full disk is no reason
+            self.path.write_text(str(os.getpid()), encoding="ascii")
         return self
 
     def acquire_if_free(self) -> bool:

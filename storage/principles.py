@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import membrane
 from membrane.errors import Fault, InvalidPrinciples, StoreUnavailable, UsageError
 from storage.documents import MAX_BYTES, Document, read_document
+from storage.durable import write_atomically
 
 if TYPE_CHECKING:
     from membrane.principle_file import Draft
@@ -25,7 +24,6 @@ __all__ = [
     "draft_of",
     "read_document",
     "read_principle_file",
-    "write_atomically",
 ]
 
 DEFAULT_PACK: Final = Path(membrane.__file__).parent / "packs" / "default.yaml"
@@ -107,22 +105,3 @@ def draft_of(data: bytes, file: str = "", base: PrincipleSet | None = None) -> D
 
 def _invalid(path: Path, problem: str) -> InvalidPrinciples:
     return InvalidPrinciples([Fault(1, 1, "digest", problem, str(path))])
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Puts a file there whole or not at all. OSError."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final
 
-from membrane.errors import RecordUnreadable, UsageError
+from membrane.errors import RecordUnreadable, StoreUnavailable, UsageError
 from membrane.ports import Commit, LogRecord, PartitionMeta, RecordKind, partition_of
 from membrane.record import Record, decode
 from membrane.settings import TenantSettings
@@ -100,8 +100,8 @@ class HeldRecords:
 
 
 class Hindsight:
-    """Looks back into the log of a data directory. Raises what the log raises, and StoreRefused for a principle file or
-    a model that it names and that is not there."""
+    """Looks back into the log of a data directory. Raises what the log raises, StoreUnavailable where it is trimmed
+    meanwhile, and StoreRefused for a principle file or a model that it names and that is not there."""
 
     def __init__(self, log: LogReader, settings: TenantSettings) -> None:
         self._log = log
@@ -112,13 +112,13 @@ class Hindsight:
         """A customer's record of that version. RecordUnreadable if the log does not give it; UsageError if it was
         trimmed since."""
         partition = partition_of(tenant, customer, self._log.directory.partitions)
-        trimmed = checkpoints.offset(self._log.directory, partition)
-        if version < trimmed:
+        start = checkpoints.start_of(self._log.directory, partition, {(tenant, customer)})
+        if version < start.meta.next_offset:
             raise UsageError(
                 f"the record of version {version} was required, the log of partition {partition} was trimmed up to "
-                f"offset {trimmed}: it cannot be made again"
+                f"offset {start.meta.next_offset}: it cannot be made again"
             )
-        store = self._again(partition, {(tenant, customer)}, version + 1)
+        store = self._again(partition, start, {(tenant, customer)}, version + 1)
         held = store.load([(tenant, customer)])
         if held:
             record = decode(held[tenant, customer][0])
@@ -130,25 +130,28 @@ class Hindsight:
 
     def look(self, partition: int, signals: Mapping[int, Customer], witness: Witness) -> None:
         """Shows the witness the signals at these offsets of a partition, each with its customer just before it."""
-        trimmed = checkpoints.offset(self._log.directory, partition)
-        signals = {offset: customer for offset, customer in signals.items() if offset >= trimmed}
-        if signals:
-            self._again(partition, set(signals.values()), max(signals) + 1, signals.keys(), witness)
+        customers = set(signals.values())
+        start = checkpoints.start_of(self._log.directory, partition, customers)
+        shown = {offset for offset in signals if offset >= start.meta.next_offset}
+        if shown:
+            self._again(partition, start, customers, max(shown) + 1, shown, witness)
 
     def _again(
         self,
         partition: int,
+        start: Start,
         customers: Collection[Customer],
         until: int,
         shown: Collection[int] = (),
         witness: Witness | None = None,
     ) -> HeldRecords:
-        """Applies the log up to `until`; the witness is shown the signals at the offsets `shown`."""
-        store = HeldRecords(checkpoints.start_of(self._log.directory, partition, customers))
+        """Applies the log from `start` up to `until`; the witness is shown the signals at the offsets `shown`."""
+        store = HeldRecords(start)
         steps = PartitionSteps(partition, store, self._library, self._settings)
         steps.skipped = frozenset(self._log.poisoned(partition))
         while steps.next_offset < until:
             records = self._log.read(partition, steps.next_offset, min(READ_AT_ONCE, until - steps.next_offset))
+            self._check_begin(partition, start.meta.next_offset)
             if not records:
                 break
             end = records[-1].offset + 1
@@ -165,6 +168,16 @@ class Hindsight:
                 if steps.missing is not None:
                     raise steps.missing
         return store
+
+    def _check_begin(self, partition: int, offset: int) -> None:
+        """StoreUnavailable unless the log still holds all that follows the offset. What it was trimmed up to is written
+        before anything goes, so to be asked after reading: revisions stay, and would hide what is missing."""
+        trimmed = self._log.directory.trimmed(partition)
+        if trimmed > offset:
+            raise StoreUnavailable(
+                f"the log of partition {partition} from offset {offset} on was required, it begins at {trimmed}: it was"
+                " trimmed meanwhile: try again; where that does not help, its checkpoint is lost: see `membrane doctor`"
+            )
 
 
 def at_once(records: Sequence[LogRecord], shown: Collection[int]) -> int:

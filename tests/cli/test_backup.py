@@ -18,8 +18,10 @@ from cli.main import main
 from cli.prepare import Wishes, prepare
 from membrane.times import DAY, format_time
 from storage.backup import MANIFEST
+from storage.checkpoints import TRIM
 from storage.clock import wall_ms
 from storage.digest import digest
+from storage.lock import dir_lock
 from tests.cli.test_replay import event as line
 from tests.cli.test_replay import write
 from tests.processes import BATCH, event, run_json, up
@@ -182,6 +184,21 @@ def test_a_volume_that_is_too_small_is_said_to_be_full(data, tmp_path, mount, ca
     assert restore(out, small) == 4
     assert capsys.readouterr().err == f"membrane: {small}: cannot be written now: No space left on device\n"
     assert list(small.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["backup", "trim", "rebuild"])
+def test_who_comes_while_a_customer_is_erased_waits_and_is_told_who_does_not_end(data, tmp_path, command, monkeypatch):
+    more = {"backup": ["--out", str(tmp_path / "out")], "trim": ["--before", "2026-01-01T00:00:00Z"], "rebuild": []}
+    words = [command, "--data", str(data), *more[command]]
+    erasing = dir_lock(data, TRIM).acquire()
+    for module in ("cli.backup", "cli.stores"):
+        monkeypatch.setattr(f"{module}.ERASURE_SECONDS", 0.05)
+    assert main(words) == 3
+    monkeypatch.undo()
+    ending = threading.Timer(0.2, erasing.release)
+    ending.start()
+    assert main(words) == 0
+    ending.join()
 
 
 @pytest.mark.slow

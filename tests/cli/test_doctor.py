@@ -20,6 +20,7 @@ from membrane.signals import StoredSignal, encode_stored
 from membrane.times import DAY, HOUR, MINUTE
 from models.bundle import read_bundle, write_bundle
 from serving.principle_sets import DEFAULT_PACK, propose
+from storage import checkpoints
 from storage.claims import ClaimStore
 from storage.clock import wall_ms
 from storage.directory import DataDir
@@ -27,6 +28,7 @@ from storage.log import Batch, SignalLog
 from storage.principles import PrincipleFiles
 from storage.records import RecordStore
 from storage.set_aside import NewDeadLetter
+from storage.sqlite import connect
 from tests.processes import free_port
 from tests.serving.conftest import make_record
 
@@ -274,6 +276,21 @@ def trim(directory: DataDir) -> dict[str, object]:
     return {}
 
 
+def damage_checkpoint(directory: DataDir) -> dict[str, object]:
+    checkpoints.begin(directory, 1)
+    checkpoints.finish(directory, 1, lambda: ())
+    path = directory.checkpoint_path(1)
+    with closing(connect(path)) as connection:
+        connection.execute("UPDATE store SET next_offset = 2")
+    trim(directory)
+    [(state, *_)] = told_of(directory, "checkpoints")
+    assert state == "ok"
+    body = bytearray(path.read_bytes())
+    body[-4_096 + 5] ^= 0x10  # where the cells of its last page begin
+    path.write_bytes(body)
+    return {}
+
+
 def send_an_unknown_type(directory: DataDir) -> dict[str, object]:
     letter = NewDeadLetter("unknown_type", "default", "c-1", 0, "crm", "1", b"{}")
     with closing(SignalLog(directory)) as log:
@@ -297,6 +314,7 @@ FAULTS = {
     "the claims are damaged": (lambda d: damage(d.claims_path), "claims", "stop, delete "),
     "the tenants file is misspelled": (misspell_tenants, "tenants", "mend the file there"),
     "the checkpoints are lost": (trim, "checkpoints", "back from a backup (membrane restore)"),
+    "a checkpoint is damaged": (damage_checkpoint, "checkpoints", "back from a backup (membrane restore)"),
     "a sender sends an unknown type": (send_an_unknown_type, "dead letters", "membrane dead-letters list --data "),
     "the stream hangs": (lambda d: hang(d, "stream"), "stream", "kill -9 $(cat "),
     "the API does not answer": (lambda d: hang(d, "api"), "api", "kill -9 $(cat "),

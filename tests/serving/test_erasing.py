@@ -10,6 +10,7 @@ import pytest
 from membrane.ports import Commit, partition_of
 from serving import erasing
 from serving.erased import KEPT_SECONDS
+from storage import checkpoints
 from storage.decisions import DecisionLog
 from storage.erasing import count_rows
 from tests.serving.conftest import NOW, Api
@@ -52,6 +53,24 @@ def test_an_erasure_waits_for_the_stream_and_is_done_when_no_file_holds_anything
     assert (again.status_code, again.json()["state"], again.json()["removed"]) == (200, "done", {})
     assert again.json()["erased_at"] == receipt["erased_at"]
     assert api.get("/v1/customers/c-1").status_code == 404
+
+
+@pytest.mark.parametrize("where", ["log.db", "checkpoint"])
+def test_an_erasure_from_a_damaged_file_is_never_done_and_writes_over_nothing_there(api, event, where):
+    api.send(*(event(id=f"e-{number}") for number in range(40)))
+    api.write()
+    directory, partition = api.services.directory, partition_of("default", "c-1", 2)
+    checkpoints.begin(directory, partition)
+    checkpoints.finish(directory, partition, lambda: ())
+    path = directory.log_path if where == "log.db" else directory.checkpoint_path(partition)
+    act_as_stream(api, erase(api).json()["offset"], "c-1")
+    body = bytearray(path.read_bytes())
+    body[-4_096 + 5] ^= 0x10  # where the cells of its last page begin
+    path.write_bytes(body)
+    receipt = erase(api)
+    assert (receipt.status_code, receipt.json()["state"]) == (202, "pending")
+    assert receipt.json()["waiting_for"] == [f"checkpoint/{path.name}" if where == "checkpoint" else path.name]
+    assert path.read_bytes()[-4_096:] == body[-4_096:]
 
 
 def test_what_comes_of_an_erased_customer_is_set_aside(api, event):

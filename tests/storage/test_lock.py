@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_a_takeover_goes_past_a_paused_holder_and_gets_the_lock_once_it_is_gone(
     assert lock.acquire_if_free()
     assert lock.held
     lock.release()
+
+
+def test_whoever_waits_gets_the_lock_of_one_who_soon_ends_and_says_so(tmp_path, holder):
+    threading.Timer(0.2, holder.kill).start()
+    with WriterLock(tmp_path / "x.lock").acquire(patience_seconds=10) as lock:
+        assert lock.holder() == f"process {os.getpid()}"
+        with pytest.raises(AnotherWriter, match=f"process {os.getpid()} is it"):
+            WriterLock(tmp_path / "x.lock").acquire(patience_seconds=0.05)
 
 
 def test_a_released_lock_can_be_taken_again(tmp_path):

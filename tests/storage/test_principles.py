@@ -46,7 +46,7 @@ def test_a_disk_that_refuses_leaves_nothing_half_written(files, tmp_path, monkey
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.principles.os, "fsync", fail)
+    monkeypatch.setattr(storage.durable.os, "fsync", fail)
     with pytest.raises(StoreUnavailable, match="No space left on device"):
         files.install(b"pack: x\n")
     assert list(tmp_path.iterdir()) == []

@@ -91,10 +91,10 @@ def make_data(path: Path, signals: Sequence[NewSignal] = (), *, partitions: int 
     return path
 
 
-def append(data: Path, signals: Sequence[NewSignal]) -> None:
+def append(data: Path, signals: Sequence[NewSignal], received_ms: int = NOW) -> None:
     """More signals for its log."""
     log = SignalLog(DataDir.existing(data), clock="signals")
-    log.append(signals, NOW)
+    log.append(signals, received_ms)
     log.close()
 
 

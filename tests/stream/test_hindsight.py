@@ -10,20 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from membrane.errors import RecordUnreadable, StoreRefused
+from membrane.errors import RecordUnreadable, StoreRefused, StoreUnavailable
 from membrane.ports import LogRecord, RecordKind
 from membrane.record import decode, encode
 from membrane.settings import TenantSettings
 from membrane.times import HOUR
+from storage import checkpoints
 from storage.directory import DataDir
 from storage.log_reader import LogReader
 from storage.record_reader import RecordReader
 from stream.block import Block, decode_block
 from stream.hindsight import HeldRecords, Hindsight, at_once, contacts_made
 from stream.steps import PartitionSteps
+from stream.trim import trim
 from tests.fakes import MemoryLog, MemoryStore, OneLibrary
 from tests.strategies import START, signal
-from tests.stream.made import append, apply_log, make_data, some_signals
+from tests.stream.made import NOW, append, apply_log, make_data, some_signals
 from tests.stream.test_laws import logs
 
 
@@ -105,6 +107,29 @@ def test_a_witness_sees_each_contact_with_the_customer_just_before_it(tmp_path, 
         elif item["time"] == t and before is not None:
             told, then = decode(before), decode(held[wanted[offset]][0])
             assert (told.tracker, told.obligations, told.state) == (then.tracker, then.obligations, then.state)
+
+
+def test_contacts_are_not_looked_at_while_the_log_is_trimmed(tmp_path, monkeypatch):
+    data = make_data(tmp_path / "data", some_signals(160, customers=6), partitions=1)
+    append(data, some_signals(200, customers=6)[160:], NOW + 1)
+    apply_log(data, monkeypatch)
+    with closing(LogReader(DataDir.existing(data))) as log:
+        wanted = contacts_made(log, 0, "default", 0, 10**15)
+        start_of = checkpoints.start_of
+        trims = iter([lambda: trim(data, NOW + 1, lambda *_: None)])
+
+        def start_and_trim(*of_what):
+            start = start_of(*of_what)
+            next(trims, lambda: None)()
+            return start
+
+        monkeypatch.setattr(checkpoints, "start_of", start_and_trim)
+        hindsight, seen = Hindsight(log, TenantSettings()), []
+        with pytest.raises(StoreUnavailable, match="was trimmed meanwhile"):
+            hindsight.look(0, wanted, lambda item, *_: seen.append(item.id))
+        assert seen == []
+        hindsight.look(0, wanted, lambda item, *_: seen.append(item.id))
+        assert len(seen) == sum(one >= checkpoints.offset(log.directory, 0) for one in wanted) > 1
 
 
 def test_contacts_are_found_by_tenant_and_time(tmp_path):
