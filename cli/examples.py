@@ -85,6 +85,8 @@ def skew(args: argparse.Namespace) -> int:
         say(f"{number(found.mismatches)} of {number(found.checked)} kept vectors differ from the log")
         if found.passed_over:
             say(f"{number(found.passed_over)} of other features than this version's were not compared")
+        if found.trimmed:
+            say(f"{number(found.trimmed)} were not compared: what they were made of is trimmed from the log")
         for one in found.first:
             replayed = "nothing" if one.replayed is None else f"{one.replayed!r}"
             what = f"{one.feature} was served as {one.served!r}, replayed as {replayed}"

@@ -19,7 +19,7 @@ from membrane.errors import AnotherWriter, StoreRefused, StoreUnavailable
 from membrane.ports import PartitionMeta
 from storage import erasing
 from storage.directory import CHECKPOINT, DataDir, checkpoint_offset, copy_store, empty_store
-from storage.durable import fsync_folder
+from storage.durable import fsync
 from storage.lock import dir_lock
 from storage.slots import find, named
 from storage.sqlite import connect, connect_readonly, reading, select, transaction, writing
@@ -89,7 +89,7 @@ def finish(directory: DataDir, partition: int, erased: Callable[[], Iterable[int
         raise StoreRefused(f"{wal}: no write-ahead log was required, somebody has written one meanwhile: {_HINT}")
     path.replace(place)
     for folder in (place.parent, directory.path):
-        fsync_folder(folder)
+        fsync(folder)
 
 
 def erase(directory: DataDir, partition: int, tenant: str, customer: str) -> erasing.Removed | None:

@@ -19,13 +19,13 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    fsync(path.parent)
 
 
-def fsync_folder(path: Path) -> None:
-    """Waits until the names in a folder are on disk. OSError."""
-    folder = os.open(path, os.O_RDONLY)
+def fsync(path: Path) -> None:
+    """Waits until what is in a file, or the names in a folder, are on disk. OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from membrane.errors import StoreUnavailable, UsageError
+from storage.durable import fsync
 
 _PART: Final = ".part"
 _NOBODYS: Final = frozenset({_PART, "lost+found"})
@@ -68,10 +68,10 @@ def _move_up(part: Path, last: str) -> None:
     try:
         for entry in sorted(part.iterdir(), key=lambda entry: (entry.name == last, entry.name)):
             if entry.name == last:
-                _sync(target)
+                fsync(target)
             moved.append(entry)
             entry.rename(target / entry.name)
-        _sync(target)
+        fsync(target)
     except BaseException:
         for entry in moved:
             with suppress(OSError):
@@ -81,12 +81,4 @@ def _move_up(part: Path, last: str) -> None:
 
 def _sync_all(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        fsync(path)

@@ -13,14 +13,18 @@ from typing import Final
 
 from msgspec import Struct
 
+from membrane.errors import StoreUnavailable
 from membrane.features import FEATURE_NAMES, features, fingerprint
 from membrane.fold import fold
 from membrane.ports import RecordKind
-from membrane.record import State
+from membrane.record import State, decode
+from storage import checkpoints
+from storage.checkpoints import Start
 from storage.directory import DataDir
 from storage.examples import Example, LabelledReader
 from storage.log_reader import LogReader
-from stream.block import Customer, DecodedSignal, decode_signal
+from stream.block import DecodedSignal, decode_signal
+from stream.meta import read_meta
 from stream.steps import tick_time
 
 READ_AT_ONCE: Final = 2_000
@@ -43,11 +47,12 @@ class Mismatch(Struct, frozen=True):
 
 class Skew(Struct):
     """How many vectors were compared, how many differ and the first of those; `passed_over`: those of other features
-    than this version's, which it cannot make."""
+    than this version's, which it cannot make; `trimmed`: those of before the beginning of a log."""
 
     checked: int = 0
     mismatches: int = 0
     passed_over: int = 0
+    trimmed: int = 0
     first: list[Mismatch] = []
 
 
@@ -59,10 +64,13 @@ def skew(directory: DataDir, progress: Progress) -> Skew:
         ends = [log.end(partition) for partition in partitions]
         for partition in partitions:
             kept = {one.offset: one for one in _kept(reader, partition)}
-            fit = {offset: one for offset, one in kept.items() if one.served.fingerprint == ours}
-            found.passed_over += len(kept) - len(fit)
+            start = checkpoints.start_of(directory, partition, {(one.tenant, one.customer) for one in kept.values()})
+            there = {offset: one for offset, one in kept.items() if offset >= start.meta.next_offset}
+            fit = {offset: one for offset, one in there.items() if one.served.fingerprint == ours}
+            found.trimmed += len(kept) - len(there)
+            found.passed_over += len(there) - len(fit)
             before = sum(ends[:partition])
-            for offset, row in _again(log, partition, fit, lambda done, n=before: progress(n + done, sum(ends))):  # type: ignore[misc]
+            for offset, row in _again(log, partition, start, fit, lambda done, n=before: progress(n + done, sum(ends))):  # type: ignore[misc]
                 _compare(found, partition, fit.pop(offset), row)
             for one in fit.values():
                 _compare(found, partition, one, None)
@@ -78,15 +86,18 @@ def _kept(reader: LabelledReader, partition: int) -> Iterator[Example]:
 
 
 def _again(
-    log: LogReader, partition: int, kept: dict[int, Example], told: Callable[[int], None]
+    log: LogReader, partition: int, start: Start, kept: dict[int, Example], told: Callable[[int], None]
 ) -> Iterator[tuple[int, list[float]]]:
     """The offset and row of each of the kept vectors, in order."""
     customers = {(one.tenant, one.customer) for one in kept.values()}
-    states: dict[Customer, State] = {}
-    clocks: dict[Customer, int] = {}
-    skipped, last_tick, offset = frozenset(log.poisoned(partition)), 0, 0
-    last = max(kept, default=-1)
+    records_then = {customer: decode(body) for customer, (body, _) in start.records.items()}
+    states = {customer: record.state for customer, record in records_then.items()}
+    clocks = {customer: record.clock for customer, record in records_then.items()}
+    skipped, offset = frozenset(log.poisoned(partition)), start.meta.next_offset
+    last, last_tick = max(kept, default=-1), read_meta(start.meta.meta).last_tick
     while offset <= last and (records := log.read(partition, offset, READ_AT_ONCE)):
+        if log.directory.trimmed(partition) > start.meta.next_offset:
+            raise StoreUnavailable(f"the log of partition {partition} was trimmed meanwhile: try again")
         for record in records:
             if record.kind is RecordKind.TICK and record.offset not in skipped:
                 last_tick = max(last_tick, tick_time(record) or 0)

@@ -16,8 +16,9 @@ from storage.directory import DataDir
 from storage.examples import LabelledReader
 from storage.log import SignalLog
 from stream.skew import Mismatch, skew
+from stream.trim import trim
 from tests.strategies import START
-from tests.stream.made import append, apply_log, make_data, some_signals
+from tests.stream.made import NOW, append, apply_log, make_data, some_signals
 
 
 def silent(done: int, total: int) -> None:
@@ -57,6 +58,18 @@ def test_what_was_served_is_what_the_log_gives(data):
     with closing(LabelledReader(data)) as reader:
         assert found.checked == reader.kept() > 20
     assert (found.mismatches, found.passed_over, found.first) == (0, 0, [])
+
+
+def test_of_a_trimmed_log_the_checkpoint_is_where_it_begins(data, monkeypatch):
+    with closing(LabelledReader(data)) as reader:
+        before = reader.kept()
+    trim(data.path, NOW + 1, silent)
+    append(data.path, some_signals(800, customers=5)[500:], NOW + 1)
+    apply_log(data.path, monkeypatch)
+    found = skew(data, silent)
+    assert found.checked > 10
+    assert before - data.partitions <= found.trimmed <= before  # the last record of a partition always stays
+    assert (found.mismatches, found.first) == (0, [])
 
 
 def test_a_bit_that_differs_is_found_and_named(data):

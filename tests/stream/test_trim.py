@@ -205,7 +205,7 @@ def test_a_checkpoint_that_somebody_reads_is_not_replaced_until_then(data, monke
 
 def test_the_names_of_checkpoints_are_on_disk_before_the_log_is_trimmed(data, monkeypatch):
     done = []
-    monkeypatch.setattr(checkpoints, "fsync_folder", lambda folder: done.append(folder.name))
+    monkeypatch.setattr(checkpoints, "fsync", lambda folder: done.append(folder.name))
     cut = SignalLog.trim
     monkeypatch.setattr(SignalLog, "trim", lambda *of_what: done.append("trimmed") or cut(*of_what))
     trim(data, LATER, silent)
